@@ -74,7 +74,7 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
     for tensor in request.inputs:
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            values[tensor.name] = from_json(tensor)
+            values[tensor.name], tensor.data = from_json(tensor), None  # the response needs only the names
             continue
         if type(size) is not int or not 0 <= size <= len(tail):
             raise UndecodableBody(
