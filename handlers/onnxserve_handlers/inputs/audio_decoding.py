@@ -23,6 +23,7 @@ FIRST_FRAME = 2048  # bytes that hold the first frame of an MP3
 LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")  # http://gabriel.mp3-tech.org/mp3infotag.html, and Fraunhofer's
 RIFF_BYTES = 12  # of a WAV file before its first chunk
 CHUNK = struct.Struct("<4sI")  # its kind and its length in bytes; chunks begin at even places
+MOST_CHUNKS = 1000  # of a WAV file before its samples; a body of empty ones would have a million
 PIPED = 0x7FFF0000  # bytes of samples, from which on a header means that it doesn't know
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
@@ -32,7 +33,7 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
 
     Raises UndecodableBody, BodyTooLarge for a longer sound than `max_seconds`, before it is decoded, or InvalidRow.
     """
-    if is_cut_short(content):
+    if is_cut_short(content, where):
         raise UndecodableBody("the WAV file is cut short", where=where, fix="send the whole file")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
@@ -52,18 +53,22 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
         ) from error
 
 
-def is_cut_short(wav: bytes | bytearray) -> bool:
+def is_cut_short(wav: bytes | bytearray, where: str) -> bool:
     """Return whether a WAV file has fewer samples than its header says; an encoder to a pipe doesn't know how many.
 
+    Raises UndecodableBody for more than `MOST_CHUNKS` before the samples.
     Source: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html.
     """
     position = RIFF_BYTES if wav[:4] == b"RIFF" and wav[8:RIFF_BYTES] == b"WAVE" else len(wav)
-    while position + CHUNK.size <= len(wav):
+    for _ in range(MOST_CHUNKS):
+        if position + CHUNK.size > len(wav):
+            return False
         kind, size = CHUNK.unpack_from(wav, position)
         if kind == b"data":
             return bool(len(wav) - position - CHUNK.size < size < PIPED)
         position += CHUNK.size + size + size % 2
-    return False
+    reason = f"the WAV file has more than {MOST_CHUNKS} chunks before its samples"
+    raise UndecodableBody(reason, where=where, fix="encode the sound again, without them")
 
 
 def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> None:
