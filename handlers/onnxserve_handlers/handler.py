@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 class Handler(Inference):
     """TorchServe's handler API (`initialize`, `handle`) over rows that can't harm each other."""
 
-    golden_deviation: float  # of this machine's outputs for the golden rows, in spreads
-    max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES  # of an answer, which TorchServe limits
+    golden_deviation: float  # largest deviation of this machine's outputs for the golden rows, in spreads
+    max_response_bytes = DEFAULT_MAX_RESPONSE_BYTES  # largest answer [bytes]; TorchServe lets no larger one through
 
     def read(self, body: Body) -> Request:
         """Return a body's instances or tensors, with the form of the response."""

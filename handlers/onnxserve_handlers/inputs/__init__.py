@@ -70,8 +70,8 @@ class InputHooks:
 
     signature: Signature  # what `signature.json` says: options, labels, tensors and limits
     folder: Path  # where the archive is unpacked
-    settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
-    threads = 1  # that this worker may use
+    settings: Mapping[str, Any] = MappingProxyType({})  # the table `handler` of the archive's configuration
+    threads = 1  # how many threads this worker may use
 
     def __init__(self) -> None:
         self.buffers = Buffers()
@@ -186,7 +186,7 @@ class InputHooks:
 class EncodedInput(InputHooks):
     """Rows are files, as raw bytes or as base64 in JSON; the files of a batch are decoded in parallel."""
 
-    decoders: ThreadPoolExecutor | None = None  # threads for the files of a batch, if there are several
+    decoders: ThreadPoolExecutor | None = None  # threads that decode the files of a batch; None for one thread
 
     def prepare(self) -> None:
         """Start as many threads for decoding as the model may use."""
