@@ -206,20 +206,23 @@ class EncodedInput(InputHooks):
         """Return the file's bytes; raises UndecodableBody or InvalidRow."""
         instance = unwrap(instance, self.row_keys)
         if isinstance(instance, bytes | bytearray):
-            return instance if self.raw(instance) else _without_base64(instance, where)
+            return instance if self.raw(instance) else self._without_base64(instance, where)
         if not isinstance(instance, str):
             fix = f'send {{"{self.row_keys[0]}": "<base64>"}}'
             raise InvalidRow(f"expected base64 text, got {json_type(instance)}", where=where, fix=fix)
         return from_base64(instance, where)
 
+    def _without_base64(self, content: bytes | bytearray, where: str) -> bytes | bytearray:
+        """Return the file for which base64 stands, anything else as it is: some clients send it in place of bytes.
+
+        A file of ASCII may look like base64, so what `raw` doesn't know is no file.
+        """
+        try:
+            file = from_base64(content.decode("ascii"), where)
+        except (UnicodeDecodeError, UndecodableBody):
+            return content
+        return file if self.raw(file) else content
+
     def row_schema(self) -> Schema:
         """Return the schema of a file by the first name that may stand before it."""
         return object_schema({self.row_keys[0]: BASE64}, [self.row_keys[0]])
-
-
-def _without_base64(content: bytes | bytearray, where: str) -> bytes | bytearray:
-    """Return what base64 stands for, anything else as it is: some clients write it where bytes are sent as well."""
-    try:
-        return from_base64(content.decode("ascii"), where)
-    except (UnicodeDecodeError, UndecodableBody):
-        return content

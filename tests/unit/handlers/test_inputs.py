@@ -20,6 +20,13 @@ class Files(EncodedInput):
     row_keys = ("file", "data")
 
 
+class Pages(Files):
+    """Files that it knows by their first bytes."""
+
+    def raw(self, content):
+        return content.startswith(b"%PDF")
+
+
 def test_a_file_of_a_users_own_handler_is_described_by_the_name_before_it():
     assert Files().row_schema()["properties"] == {"file": BASE64}
 
@@ -28,6 +35,18 @@ def test_a_row_that_is_no_file_is_told_that_name():
     with pytest.raises(InvalidRow) as refused:
         Files().content(3, "instances[0]")
     assert refused.value.fix == 'send {"file": "<base64>"}'
+
+
+@pytest.mark.parametrize("content", [b"word", b"JVBERi0xLjc=", b"%PDF-1.7", b"\xff\xfe"])
+def test_bytes_of_a_kind_that_knows_no_file_stay_as_they_are(content):
+    assert Files().content(content, "instances[0]") == content
+
+
+@pytest.mark.parametrize(
+    ("content", "file"), [(b"JVBERi0xLjc=", b"%PDF-1.7"), (b"word", b"word"), (b"%PDF-1.7", b"%PDF-1.7")]
+)
+def test_base64_in_place_of_bytes_is_read_if_it_stands_for_a_file(content, file):
+    assert Pages().content(content, "instances[0]") == file
 
 
 def test_requests_with_files_and_tensors_may_be_as_large_as_the_gateway_lets_through():
