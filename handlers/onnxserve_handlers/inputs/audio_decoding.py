@@ -25,6 +25,7 @@ RIFF_BYTES = 12  # of a WAV file before its first chunk
 CHUNK = struct.Struct("<4sI")  # its kind and its length in bytes; chunks begin at even places
 MOST_CHUNKS = 1000  # of a WAV file before its samples; a body of empty ones would have a million
 PIPED = 0x7FFF0000  # bytes of samples, from which on a header means that it doesn't know
+MOST_MISSING = 2 * 1152  # samples, which the delay of an MP3's decoder may take from its end
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
 
@@ -41,16 +42,28 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
             if file.format == "MP3" and not states_length(content):
                 fix = "encode it to a file, with the header that LAME and ffmpeg write there, or send WAV"
                 raise UndecodableBody("the MP3 doesn't state its length", where=where, fix=fix)
-            most = int(max_seconds * file.samplerate) + 1  # one more shows that the header is wrong
-            blocks = file.blocks(BLOCK, frames=most, dtype="float32", always_2d=True)
-            channel = [block.mean(axis=1) for block in blocks]
-            return np.concatenate(channel or [np.empty(0, np.float32)]), file.samplerate
+            return read_samples(file, max_seconds, where), file.samplerate
     except (RequestError, MemoryError):
         raise
     except Exception as error:  # libsndfile reports damage in many ways
         raise UndecodableBody(
             "not a readable sound of WAV, FLAC, OGG, MP3", where=where, fix="check the file"
         ) from error
+
+
+def read_samples(file: soundfile.SoundFile, max_seconds: float, where: str) -> npt.NDArray[np.float32]:
+    """Return the mean of a file's channels; raises UndecodableBody if it has fewer samples than its header says.
+
+    `SoundFile.blocks` would fill up with whatever lies in memory, such as another client's sound.
+    """
+    left, channel = int(max_seconds * file.samplerate) + 1, [np.empty(0, np.float32)]  # one more: the header may lie
+    while left and len(block := file.read(min(BLOCK, left), dtype="float32", always_2d=True)):
+        channel.append(block.mean(axis=1))
+        left -= len(block)
+    samples = np.concatenate(channel)
+    if file.frames - len(samples) > MOST_MISSING:
+        raise UndecodableBody(f"the {file.format} file is cut short", where=where, fix="send the whole file")
+    return samples
 
 
 def is_cut_short(wav: bytes | bytearray, where: str) -> bool:
