@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.errors import UndecodableBody
-from onnxserve_handlers.inputs.audio_decoding import BLOCK, MOST_MISSING, decode
+from onnxserve_handlers.inputs.audio_decoding import MOST_MISSING, decode
 from tests.helpers.sounds import saved
 
 RATE, SECONDS = 8000, 4
@@ -25,8 +25,8 @@ def stating_more(flac: bytes) -> bytes:
 
 def leave_in_memory(level: float) -> None:
     """Leave the samples of another client's sound in memory that is free again."""
-    blocks = [np.full(BLOCK, level, np.float32) for _ in range(20)]
-    del blocks
+    sounds = [np.full(len(NOISE), level, np.float32) for _ in range(20)]
+    del sounds
 
 
 @pytest.mark.parametrize("content", [MP3[: len(MP3) // 2], stating_more(FLAC)], ids=["half an MP3", "FLAC"])
