@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gc
 import re
 import zlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -46,6 +47,8 @@ JSON_TYPES = {
     bytes: "raw bytes",
     bytearray: "raw bytes",
 }
+LARGE = 65_536  # bytes
+T = TypeVar("T")
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
 HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding", PROTOCOL)
@@ -168,9 +171,23 @@ def _json_length(value: Any, size: int) -> int:
 def decode_json(content: bytes | bytearray) -> Any:
     """Decode strict JSON, without NaN, trailing bytes or unbounded depth; raises UndecodableBody."""
     try:
-        return msgspec.json.decode(strip_bom(content))
+        return decode_uncollected(msgspec.json.decode, strip_bom(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
+
+
+def decode_uncollected(decode: Callable[[Any], T], content: Any) -> T:
+    """Return a decoded body; the garbage collector waits, since JSON has no cycles that it could find.
+
+    It would go through a large body's lists again and again, and take most of the time.
+    """
+    if len(content) < LARGE or not gc.isenabled():
+        return decode(content)
+    gc.disable()
+    try:
+        return decode(content)
+    finally:
+        gc.enable()
 
 
 def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
