@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidRow, UndecodableBody
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
 from ..protocols.body import from_base64, json_type, unwrap
 from ..runtime.batching import Buffers, guard
 from ..signature import InputOptions, Positive, Schema, Signature, object_schema
@@ -21,6 +22,7 @@ __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions",
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+MOST_WHOLE = 8  # files of the largest size in a request: a few bytes may stand for many pixels or samples
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 
@@ -92,6 +94,9 @@ class InputHooks:
     def read(self, body: Any) -> Any:
         """Return the request of a body; `Handler` reads every protocol."""
         raise NotImplementedError
+
+    def check_together(self, instances: Sequence[Any]) -> None:
+        """Raise BodyTooLarge for a request whose instances would take too long together, before any is checked."""
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Return a row or a RequestError for each instance of a batch; `places` are their indices in their requests."""
@@ -192,6 +197,23 @@ class EncodedInput(InputHooks):
         """Start as many threads for decoding as the model may use."""
         if self.threads > 1:
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
+
+    def check_together(self, instances: Sequence[Any]) -> None:
+        """Raise BodyTooLarge for files that are more than `MOST_WHOLE` of the largest size by their headers."""
+        shares = (self._share_of(instance) for instance in instances) if len(instances) > 1 else ()
+        if any(total > MOST_WHOLE for total in accumulate(shares)):
+            reason = f"the files have more content together than {MOST_WHOLE} of the largest size that one may have"
+            raise BodyTooLarge(reason, where="instances", fix="send several requests")
+
+    def _share_of(self, instance: Any) -> float:
+        try:
+            return self.share(self.content(instance, "instances"))
+        except RequestError:  # `check` will say where
+            return 0.0
+
+    def share(self, content: bytes | bytearray) -> float:  # noqa: ARG002 - a hook
+        """Return what share of the largest size a file has by its header; 0 for a file that can't be read."""
+        return 0.0
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Decode all files of a batch in parallel: the libraries' decoders release the interpreter's lock."""

@@ -51,6 +51,15 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
         ) from error
 
 
+def samples_of(content: bytes | bytearray) -> int:
+    """Return how many samples all channels of a file have by its header; 0 for one that can't be read."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            return int(file.frames * file.channels) if file.frames != UNKNOWN else 0
+    except Exception:  # noqa: BLE001 - `decode` says what is wrong
+        return 0
+
+
 def read_samples(file: soundfile.SoundFile, max_seconds: float, where: str) -> npt.NDArray[np.float32]:
     """Return the mean of a file's channels; raises UndecodableBody if it has fewer samples than its header says.
 
