@@ -64,9 +64,13 @@ def request_of(*rows: str) -> tuple[bytes, dict[str, str]]:
 def test_a_request_of_too_many_large_files_is_refused_before_one_is_decoded(handler, task, monkeypatch):
     good = request_of(SMALL[task])
     alone = send(handler, good)[0]
-    decoded = []
-    check = handler.check
-    monkeypatch.setattr(handler, "check", lambda *arguments: (decoded.append(arguments[1]), check(*arguments))[1])
+    decoded, check = list[str](), handler.check
+
+    def note(instance: Any, where: str) -> Any:
+        decoded.append(where)
+        return check(instance, where)
+
+    monkeypatch.setattr(handler, "check", note)
     before, (status, _, body), after = send(handler, good, request_of(*[LARGE[task]] * (MOST[task] + 1)), good)
     assert (before, after) == (alone, alone)
     error = json.loads(body)["error"]
