@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
-from ..protocols.body import from_base64, json_type, unwrap
+from ..protocols.body import json_type, unwrap
 from ..runtime.batching import Buffers, guard
 from ..signature import InputOptions, Positive, Schema, Signature, object_schema
 
@@ -248,3 +251,27 @@ class EncodedInput(InputHooks):
     def row_schema(self) -> Schema:
         """Return the schema of a file by the first name that may stand before it."""
         return object_schema({self.row_keys[0]: BASE64}, [self.row_keys[0]])
+
+
+DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
+SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # a character with None is removed
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """Return the bytes of base64 in either alphabet, with or without padding, line breaks or a data URL's prefix.
+
+    Raises UndecodableBody for anything else.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return _decode_leniently(text, where)
+
+
+def _decode_leniently(text: str, where: str) -> bytes:
+    url = DATA_URL.match(text)
+    plain = text[url.end() if url else 0 :].translate(SPELLINGS).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UndecodableBody("not valid base64", where=where, fix="encode the file with base64") from error

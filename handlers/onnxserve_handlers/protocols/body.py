@@ -1,11 +1,8 @@
-"""bytes -> instances: the payload of a request, its content coding, its JSON, and base64 within it."""
+"""bytes -> instances: the payload of a request, its content coding, and its JSON."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import gc
-import re
 import zlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
@@ -290,27 +287,3 @@ def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int)
     raise UndecodableBody(
         f"the body has more than {len(parts)} members of {coding}", where=WHERE, fix="compress the body at once"
     )
-
-
-DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
-SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # a character with None is removed
-
-
-def from_base64(text: str, where: str) -> bytes:
-    """Return the bytes of base64 in either alphabet, with or without padding, line breaks or a data URL's prefix.
-
-    Raises UndecodableBody for anything else.
-    """
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return _decode_leniently(text, where)
-
-
-def _decode_leniently(text: str, where: str) -> bytes:
-    url = DATA_URL.match(text)
-    plain = text[url.end() if url else 0 :].translate(SPELLINGS).rstrip("=")
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UndecodableBody("not valid base64", where=where, fix="encode the file with base64") from error

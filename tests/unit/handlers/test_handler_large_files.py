@@ -36,13 +36,8 @@ def sound(seconds: float, rate: int = RATE, channels: int = CHANNELS) -> str:
     return encoded(saved(np.zeros((int(rate * seconds), channels)), rate, "FLAC"))
 
 
-LARGE, SMALL = (
-    {"detection": picture(SIDE), "multilabel": sound(0.9)},
-    {
-        "detection": picture(SIDE // 10),
-        "multilabel": sound(0.1, 8000, 1),
-    },
-)
+LARGE = {"detection": picture(SIDE), "multilabel": sound(0.9)}
+SMALL = {"detection": picture(SIDE // 10), "multilabel": sound(0.1, 8000, 1)}
 MOST = {"detection": MOST_WHOLE, "multilabel": 1}  # 8 seconds of stereo at 48 kHz; 0.9 of RATE and CHANNELS are 7.2
 
 
