@@ -38,12 +38,12 @@ def test_a_file_with_fewer_samples_than_its_header_says_is_refused(content):
 
 @pytest.mark.parametrize("content", [MP3[:-300], OGG[: len(OGG) // 2]], ids=["MP3 without its end", "half an OGG"])
 def test_samples_that_a_file_lacks_are_not_what_lies_in_memory(content):
-    decoded = []
-    for level in (7, 9):
-        leave_in_memory(level)
-        decoded.append(decode(content, 60, "x")[0])
-    np.testing.assert_array_equal(*decoded)
-    assert 0 < np.abs(decoded[0]).max() < 1
+    leave_in_memory(7)
+    first, _ = decode(content, 60, "x")
+    leave_in_memory(9)
+    second, _ = decode(content, 60, "x")
+    np.testing.assert_array_equal(first, second)
+    assert 0 < np.abs(first).max() < 1
 
 
 @pytest.mark.parametrize("content", [MP3, OGG, FLAC], ids=["MP3", "OGG", "FLAC"])
