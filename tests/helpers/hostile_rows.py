@@ -170,7 +170,7 @@ def texts() -> list[Attack]:
         row("rerank", "three texts", ["a", "b", "c"], "instances[0]", "a list of 3"),
         row("rerank", "half a pair", ["late", None], "instances[0].text_pair", "null"),
         row("rerank", "one text", {"text": "late"}, "instances[0]", "a string"),
-        Attack("classification", "Latin-1", b"caf\xe9", 400, "instances[0]", "UTF-8", "text/plain"),
+        Attack("classification", "Latin-1", b"late \xe9", 400, "instances[0]", "UTF-8", "text/plain"),
         asked("a million labels", 10**6),
         asked("more labels than a machine's word", 10**60),
         asked("labels below 0", -1),
