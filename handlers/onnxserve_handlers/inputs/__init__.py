@@ -25,7 +25,7 @@ __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions",
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
-MOST_WHOLE = 8  # files of the largest size in a request: a few bytes may stand for many pixels or samples
+MOST_WHOLE = 4  # files of the largest size in a request: a few bytes may stand for many pixels or samples
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 

@@ -23,7 +23,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Waveform = npt.NDArray[np.float32]
 SAMPLES: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 1}
 FULL_SCALE = 32767  # of 16 bits
-STUDIO = 2 * 48_000  # samples a second of stereo, as studios record it
+STUDIO = 2 * 192_000  # samples a second of the finest stereo that studios record
 PEAK = 8.0  # 18 dB above full scale: beyond it are integers that nobody scaled
 SILENCE_DB = -120.0
 VARIANCE = 1e-7  # that keeps silence finite, as feature extractors of wav2vec 2.0 add it
@@ -108,7 +108,7 @@ class AudioInput(EncodedInput):
         return is_wave or content.startswith((b"fLaC", b"OggS", b"ID3")) or is_mp3(content)
 
     def share(self, content: bytes | bytearray) -> float:
-        """Return what share a sound has of the samples of `max_seconds` in stereo at 48 kHz."""
+        """Return what share a sound has of the samples of `max_seconds` in stereo at 192 kHz."""
         samples: int = self.decoding.samples_of(content)
         return samples / (self.options.max_seconds * STUDIO)
 
