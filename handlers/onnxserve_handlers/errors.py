@@ -122,10 +122,16 @@ class InternalError(RequestError):
         super().__init__("the model failed on this row", fix="retry; if it persists, tell the operator the request id")
 
 
+def detach(error: RequestError) -> RequestError:
+    """Return an error without its traceback and causes, whose frames would keep a decoded body in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
 def classify(error: BaseException) -> RequestError:
     """Return the error that a client gets for whatever a stage raised."""
     if isinstance(error, RequestError):
-        return error
+        return detach(error)
     # ONNX Runtime reports exhaustion as a plain RuntimeError, so only its text identifies it.
     text = str(error).lower()
     if isinstance(error, MemoryError) or "failed to allocate memory" in text or "out of memory" in text:

@@ -18,10 +18,10 @@ from .telemetry.recorder import Recorder
 class Inference(Hooks):
     """The model between checked rows and outputs."""
 
-    session: Session  # ONNX Runtime's, with the graph
-    recorder: Recorder | None = None  # of metrics, drift and the prediction log
+    session: Session  # the session of ONNX Runtime, with the graph
+    recorder: Recorder | None = None  # what records metrics, drift and the prediction log
     output_axes: tuple[FreeAxis, ...] = ()  # free axes of the graph's outputs, beside the batch
-    deduplicate = True  # off in measurements, where few rows stand for many
+    deduplicate = True  # whether equal rows run once; off in measurements, where few rows stand for many
 
     def outputs(self, values: Sequence[Any]) -> Array:
         """Return the first output for some instances, shape (rows, ...)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeadlineExceeded, NotFinite, RequestError, combine
+from .errors import DeadlineExceeded, NotFinite, RequestError, combine, detach
 from .outputs import Array, Outputs, drop_rows, not_finite, rows_not_finite
 from .response import PLAIN, Form, Response, Result, limit_size
 from .tasks import TaskHooks
@@ -63,7 +63,7 @@ def error_of(request: Request, result: Response | RequestError | None) -> Reques
 def failed_request(error: RequestError, form: Form = PLAIN) -> Request:
     """Return a request that failed before its rows were known."""
     request = Request(form=form)
-    request.error = error
+    request.error = detach(error)
     return request
 
 

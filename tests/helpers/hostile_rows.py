@@ -126,6 +126,9 @@ def sounds() -> list[Attack]:
         sound("a length that an encoder to a pipe writes", changed(40, "<I", 2**32 - 1), 200),
         sound("more samples than there are", changed(40, "<I", 4000), 400, "cut short"),
         sound("a file that ends early", plain[:50], 400, "cut short"),
+        sound(
+            "a thousand chunks before the samples", plain[:12] + (b"junk" + bytes(4)) * 1000 + plain[12:], 400, "chunks"
+        ),
         sound("no samples", changed(40, "<I", 0), 422, "at least one sample"),
         sound("a rate of 0", changed(24, "<I", 0), 400),
         sound("a rate of 999,999", changed(24, "<I", 999_999), 422, "999999 Hz"),

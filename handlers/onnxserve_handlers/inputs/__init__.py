@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -12,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidRow, UndecodableBody
-from ..protocols.body import from_base64, json_type, unwrap
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from ..protocols.body import json_type, unwrap
 from ..runtime.batching import Buffers, guard
 from ..signature import InputOptions, Positive, Schema, Signature, object_schema
 
@@ -21,6 +25,7 @@ __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions",
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+MOST_WHOLE = 4  # files of the largest size in a request: a few bytes may stand for many pixels or samples
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 
@@ -70,8 +75,8 @@ class InputHooks:
 
     signature: Signature  # what `signature.json` says: options, labels, tensors and limits
     folder: Path  # where the archive is unpacked
-    settings: Mapping[str, Any] = MappingProxyType({})  # `handler` of the archive's configuration
-    threads = 1  # that this worker may use
+    settings: Mapping[str, Any] = MappingProxyType({})  # the table `handler` of the archive's configuration
+    threads = 1  # how many threads this worker may use
 
     def __init__(self) -> None:
         self.buffers = Buffers()
@@ -92,6 +97,9 @@ class InputHooks:
     def read(self, body: Any) -> Any:
         """Return the request of a body; `Handler` reads every protocol."""
         raise NotImplementedError
+
+    def check_together(self, instances: Sequence[Any]) -> None:
+        """Raise BodyTooLarge for a request whose instances would take too long together, before any is checked."""
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Return a row or a RequestError for each instance of a batch; `places` are their indices in their requests."""
@@ -186,12 +194,29 @@ class InputHooks:
 class EncodedInput(InputHooks):
     """Rows are files, as raw bytes or as base64 in JSON; the files of a batch are decoded in parallel."""
 
-    decoders: ThreadPoolExecutor | None = None  # threads for the files of a batch, if there are several
+    decoders: ThreadPoolExecutor | None = None  # threads that decode the files of a batch; None for one thread
 
     def prepare(self) -> None:
         """Start as many threads for decoding as the model may use."""
         if self.threads > 1:
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
+
+    def check_together(self, instances: Sequence[Any]) -> None:
+        """Raise BodyTooLarge for files that are more than `MOST_WHOLE` of the largest size by their headers."""
+        shares = (self._share_of(instance) for instance in instances) if len(instances) > 1 else ()
+        if any(total > MOST_WHOLE for total in accumulate(shares)):
+            reason = f"the files have more content together than {MOST_WHOLE} of the largest size that one may have"
+            raise BodyTooLarge(reason, where="instances", fix="send several requests")
+
+    def _share_of(self, instance: Any) -> float:
+        try:
+            return self.share(self.content(instance, "instances"))
+        except RequestError:  # `check` will say where
+            return 0.0
+
+    def share(self, content: bytes | bytearray) -> float:  # noqa: ARG002 - a hook
+        """Return what share of the largest size a file has by its header; 0 for a file that can't be read."""
+        return 0.0
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Decode all files of a batch in parallel: the libraries' decoders release the interpreter's lock."""
@@ -206,20 +231,47 @@ class EncodedInput(InputHooks):
         """Return the file's bytes; raises UndecodableBody or InvalidRow."""
         instance = unwrap(instance, self.row_keys)
         if isinstance(instance, bytes | bytearray):
-            return instance if self.raw(instance) else _without_base64(instance, where)
+            return instance if self.raw(instance) else self._without_base64(instance, where)
         if not isinstance(instance, str):
             fix = f'send {{"{self.row_keys[0]}": "<base64>"}}'
             raise InvalidRow(f"expected base64 text, got {json_type(instance)}", where=where, fix=fix)
         return from_base64(instance, where)
+
+    def _without_base64(self, content: bytes | bytearray, where: str) -> bytes | bytearray:
+        """Return the file for which base64 stands, anything else as it is: some clients send it in place of bytes.
+
+        A file of ASCII may look like base64, so what `raw` doesn't know is no file.
+        """
+        try:
+            file = from_base64(content.decode("ascii"), where)
+        except (UnicodeDecodeError, UndecodableBody):
+            return content
+        return file if self.raw(file) else content
 
     def row_schema(self) -> Schema:
         """Return the schema of a file by the first name that may stand before it."""
         return object_schema({self.row_keys[0]: BASE64}, [self.row_keys[0]])
 
 
-def _without_base64(content: bytes | bytearray, where: str) -> bytes | bytearray:
-    """Return what base64 stands for, anything else as it is: some clients write it where bytes are sent as well."""
+DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
+SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # a character with None is removed
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """Return the bytes of base64 in either alphabet, with or without padding, line breaks or a data URL's prefix.
+
+    Raises UndecodableBody for anything else.
+    """
     try:
-        return from_base64(content.decode("ascii"), where)
-    except (UnicodeDecodeError, UndecodableBody):
-        return content
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return _decode_leniently(text, where)
+
+
+def _decode_leniently(text: str, where: str) -> bytes:
+    url = DATA_URL.match(text)
+    plain = text[url.end() if url else 0 :].translate(SPELLINGS).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UndecodableBody("not valid base64", where=where, fix="encode the file with base64") from error

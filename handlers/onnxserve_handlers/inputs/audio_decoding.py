@@ -23,7 +23,9 @@ FIRST_FRAME = 2048  # bytes that hold the first frame of an MP3
 LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")  # http://gabriel.mp3-tech.org/mp3infotag.html, and Fraunhofer's
 RIFF_BYTES = 12  # of a WAV file before its first chunk
 CHUNK = struct.Struct("<4sI")  # its kind and its length in bytes; chunks begin at even places
+MOST_CHUNKS = 1000  # of a WAV file before its samples; a body of empty ones would have a million
 PIPED = 0x7FFF0000  # bytes of samples, from which on a header means that it doesn't know
+MOST_MISSING = 2 * 1152  # samples, which the delay of an MP3's decoder may take from its end
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 
 
@@ -32,7 +34,7 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
 
     Raises UndecodableBody, BodyTooLarge for a longer sound than `max_seconds`, before it is decoded, or InvalidRow.
     """
-    if is_cut_short(content):
+    if is_cut_short(content, where):
         raise UndecodableBody("the WAV file is cut short", where=where, fix="send the whole file")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
@@ -40,10 +42,7 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
             if file.format == "MP3" and not states_length(content):
                 fix = "encode it to a file, with the header that LAME and ffmpeg write there, or send WAV"
                 raise UndecodableBody("the MP3 doesn't state its length", where=where, fix=fix)
-            most = int(max_seconds * file.samplerate) + 1  # one more shows that the header is wrong
-            blocks = file.blocks(BLOCK, frames=most, dtype="float32", always_2d=True)
-            channel = [block.mean(axis=1) for block in blocks]
-            return np.concatenate(channel or [np.empty(0, np.float32)]), file.samplerate
+            return read_samples(file, max_seconds, where), file.samplerate
     except (RequestError, MemoryError):
         raise
     except Exception as error:  # libsndfile reports damage in many ways
@@ -52,18 +51,46 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
         ) from error
 
 
-def is_cut_short(wav: bytes | bytearray) -> bool:
+def samples_of(content: bytes | bytearray) -> int:
+    """Return how many samples all channels of a file have by its header; 0 for one that can't be read."""
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            return int(file.frames * file.channels) if file.frames != UNKNOWN else 0
+    except Exception:  # noqa: BLE001 - `decode` says what is wrong
+        return 0
+
+
+def read_samples(file: soundfile.SoundFile, max_seconds: float, where: str) -> npt.NDArray[np.float32]:
+    """Return the mean of a file's channels; raises UndecodableBody if it has fewer samples than its header says.
+
+    `SoundFile.blocks` would fill up with whatever lies in memory, such as another client's sound.
+    """
+    left, channel = int(max_seconds * file.samplerate) + 1, [np.empty(0, np.float32)]  # one more: the header may lie
+    while left and len(block := file.read(min(BLOCK, left), dtype="float32", always_2d=True)):
+        channel.append(block.mean(axis=1))
+        left -= len(block)
+    samples = np.concatenate(channel)
+    if file.frames - len(samples) > MOST_MISSING:
+        raise UndecodableBody(f"the {file.format} file is cut short", where=where, fix="send the whole file")
+    return samples
+
+
+def is_cut_short(wav: bytes | bytearray, where: str) -> bool:
     """Return whether a WAV file has fewer samples than its header says; an encoder to a pipe doesn't know how many.
 
+    Raises UndecodableBody for more than `MOST_CHUNKS` before the samples.
     Source: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html.
     """
     position = RIFF_BYTES if wav[:4] == b"RIFF" and wav[8:RIFF_BYTES] == b"WAVE" else len(wav)
-    while position + CHUNK.size <= len(wav):
+    for _ in range(MOST_CHUNKS):
+        if position + CHUNK.size > len(wav):
+            return False
         kind, size = CHUNK.unpack_from(wav, position)
         if kind == b"data":
             return bool(len(wav) - position - CHUNK.size < size < PIPED)
         position += CHUNK.size + size + size % 2
-    return False
+    reason = f"the WAV file has more than {MOST_CHUNKS} chunks before its samples"
+    raise UndecodableBody(reason, where=where, fix="encode the sound again, without them")
 
 
 def check_file(file: soundfile.SoundFile, max_seconds: float, where: str) -> None:

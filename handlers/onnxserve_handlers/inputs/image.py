@@ -16,7 +16,7 @@ from PIL import Image
 from ..errors import InvalidRow
 from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
-from .image_decoding import MAGIC, decode, normalise
+from .image_decoding import MAGIC, decode, normalise, pixels_of
 from .image_frame import Frame
 from .image_libtiff import listen
 from .image_placement import Placement, place
@@ -144,6 +144,10 @@ class ImageInput(EncodedInput):
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise an image by its first bytes, so that `curl -T picture.png` works."""
         return content.startswith(MAGIC)
+
+    def share(self, content: bytes | bytearray) -> float:
+        """Return how many of `max_pixels` an image has."""
+        return pixels_of(content) / self.options.max_pixels
 
     def check(self, instance: Any, where: str) -> ImageRow:
         """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels)."""

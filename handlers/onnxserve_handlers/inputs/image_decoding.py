@@ -75,6 +75,17 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
     return image
 
 
+def pixels_of(content: bytes | bytearray) -> int:
+    """Return how many pixels a file has by its header; 0 for one that can't be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except Exception:  # noqa: BLE001 - `decode` says what is wrong
+            return 0
+    return image.width * image.height
+
+
 def check_size(image: Image.Image, max_pixels: int, where: str) -> None:
     """Raise BodyTooLarge or InvalidRow for an image with too many pixels or none."""
     pixels = image.width * image.height

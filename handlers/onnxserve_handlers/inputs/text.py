@@ -12,10 +12,10 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from ..errors import InvalidRow, RequestError, UndecodableBody
-from ..protocols.body import from_base64, json_type, unwrap
+from ..protocols.body import json_type, unwrap
 from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
-from . import InputHooks, InputOptions, Positive
+from . import InputHooks, InputOptions, Positive, from_base64
 from .tensors_arrays import check_mask
 from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
 

@@ -1,14 +1,12 @@
-"""bytes -> instances: the payload of a request, its content coding, its JSON, and base64 within it."""
+"""bytes -> instances: the payload of a request, its content coding, and its JSON."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
+import gc
 import zlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -46,6 +44,8 @@ JSON_TYPES = {
     bytes: "raw bytes",
     bytearray: "raw bytes",
 }
+LARGE = 65_536  # bytes
+T = TypeVar("T")
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
 HEADERS = ("content-type", "accept", "inference-header-content-length", "content-encoding", PROTOCOL)
@@ -168,9 +168,23 @@ def _json_length(value: Any, size: int) -> int:
 def decode_json(content: bytes | bytearray) -> Any:
     """Decode strict JSON, without NaN, trailing bytes or unbounded depth; raises UndecodableBody."""
     try:
-        return msgspec.json.decode(strip_bom(content))
+        return decode_uncollected(msgspec.json.decode, strip_bom(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
+
+
+def decode_uncollected(decode: Callable[[Any], T], content: Any) -> T:
+    """Return a decoded body; the garbage collector waits, since JSON has no cycles that it could find.
+
+    It would go through a large body's lists again and again, and take most of the time.
+    """
+    if len(content) < LARGE or not gc.isenabled():
+        return decode(content)
+    gc.disable()
+    try:
+        return decode(content)
+    finally:
+        gc.enable()
 
 
 def read_instances(document: Any, keys: Container[str], max_rows: int) -> list[Any]:
@@ -273,27 +287,3 @@ def _inflate(content: bytes | bytearray, coding: str, bits: int, max_bytes: int)
     raise UndecodableBody(
         f"the body has more than {len(parts)} members of {coding}", where=WHERE, fix="compress the body at once"
     )
-
-
-DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
-SPELLINGS = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n\f\v")})  # a character with None is removed
-
-
-def from_base64(text: str, where: str) -> bytes:
-    """Return the bytes of base64 in either alphabet, with or without padding, line breaks or a data URL's prefix.
-
-    Raises UndecodableBody for anything else.
-    """
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return _decode_leniently(text, where)
-
-
-def _decode_leniently(text: str, where: str) -> bytes:
-    url = DATA_URL.match(text)
-    plain = text[url.end() if url else 0 :].translate(SPELLINGS).rstrip("=")
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UndecodableBody("not valid base64", where=where, fix="encode the file with base64") from error

@@ -138,7 +138,8 @@ def _elements(tensor: InputTensor, contents: dict[str, Any]) -> Any:
         )
     parts = contents.get(CONTENTS_OF[tensor.datatype])
     tensor.data = join_numbers(parts) if parts else []
-    return from_json(tensor)
+    elements, tensor.data = from_json(tensor), None  # the response needs only the names
+    return elements
 
 
 class V2GrpcForm:

@@ -18,7 +18,7 @@ from ..errors import InvalidRow, RequestError, UndecodableBody
 from ..inputs.tensors_arrays import as_unsigned, check_shape, holds_numbers
 from ..response import PlainForm, Response, Result
 from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
-from .body import strip_bom
+from .body import decode_uncollected, strip_bom
 
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
@@ -56,6 +56,9 @@ class InferRequest(msgspec.Struct):
     outputs: list[RequestedOutput] = []
 
 
+_decode = msgspec.json.Decoder(InferRequest).decode
+
+
 def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferRequest, dict[str, Any]]:
     """Return the request and its inputs by name: arrays, or lists of str or bytes for BYTES.
 
@@ -63,7 +66,7 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
     """
     try:
         if isinstance(content, bytes | bytearray | memoryview):
-            request = msgspec.json.decode(strip_bom(content), type=InferRequest)
+            request = decode_uncollected(_decode, strip_bom(content))
         else:
             request = msgspec.convert(content, InferRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -74,7 +77,7 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
     for tensor in request.inputs:
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            values[tensor.name] = from_json(tensor)
+            values[tensor.name], tensor.data = from_json(tensor), None  # the response needs only the names
             continue
         if type(size) is not int or not 0 <= size <= len(tail):
             raise UndecodableBody(

@@ -133,7 +133,7 @@ class TaskHooks:
         raise NotImplementedError
 
     def query_of(self, instance: Any) -> str | None:  # noqa: ARG002 - a hook
-        """Return the query to which a row, as a client sends it, has a document; None for a row of no ranking."""
+        """Return the query of a row that pairs a query with a document, as a client sends it; None for another row."""
         return None
 
     def ranking(

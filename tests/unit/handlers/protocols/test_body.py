@@ -1,4 +1,4 @@
-"""Requests in the forms of other servers' clients: names before rows, other names of types, base64 in all variants."""
+"""Requests in the forms of other servers' clients: names before rows, other names of types, base64."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnxserve_handlers.errors import UndecodableBody
 from onnxserve_handlers.offline import OfflineContext
-from onnxserve_handlers.protocols.body import from_base64, media_type, unwrap
+from onnxserve_handlers.protocols.body import media_type, unwrap
 from tests.helpers.fakes import ask, ask_json, with_fake_session, word_tokenizer
 from tests.helpers.inference import features, send
 from tests.helpers.kinds import TableClassifier, TextClassifier
@@ -140,32 +140,6 @@ def test_json_and_text_after_a_byte_order_mark_are_read(table, text):
     assert send(table, (BOM + tensors, length))[0][0] == 200
     assert ask(text, (BOM + b"good", "text/plain")) == ask(text, (b"good", "text/plain"))
     assert ask(table, (BOM, "application/json"))[0][0] == 400
-
-
-@given(st.binary(max_size=60), st.booleans(), st.sampled_from(["\n", "\r\n", " ", "\t"]), st.integers(1, 76))
-def test_base64_is_read_in_either_alphabet_with_or_without_padding_in_lines_or_in_a_url(content, url_safe, gap, width):
-    encoded = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(content).decode()
-    lines = gap.join(encoded[at : at + width] for at in range(0, len(encoded), width))
-    for text in (encoded, encoded.rstrip("="), lines, lines + gap, gap + lines.rstrip("=")):
-        assert from_base64(text, "x") == content
-        assert from_base64(f"data:image/png;charset=x;base64,{text}", "x") == content
-        assert from_base64(f"data:;base64,{text}", "x") == content
-
-
-@pytest.mark.parametrize(
-    "text", ["a", "ab=c", "a===b", "ä", "data:text/plain,hello", "not base64!", "data:;base64,!", "\x00"]
-)
-def test_what_is_not_base64_is_refused(text):
-    with pytest.raises(UndecodableBody):
-        from_base64(text, "x")
-
-
-@given(st.text(max_size=40))
-def test_any_text_is_base64_or_refused(text):
-    try:
-        assert isinstance(from_base64(text, "x"), bytes)
-    except UndecodableBody as error:
-        assert error.where == "x"  # noqa: PT017 - either
 
 
 HALF = "\ud83d"  # of a surrogate pair
