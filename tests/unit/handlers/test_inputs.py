@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,18 @@ def test_base64_is_read_in_either_alphabet_with_or_without_padding_in_lines_or_i
 def test_what_is_not_base64_is_refused(text):
     with pytest.raises(UndecodableBody):
         from_base64(text, "x")
+
+
+@pytest.mark.parametrize("head", [";", ";a", "data:;", " "])
+def test_the_head_of_a_data_url_takes_little_memory_however_long_it_is(head):
+    text = "data:" + head * 100_000 + "!"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UndecodableBody):
+            from_base64(text, "x")
+        assert tracemalloc.get_traced_memory()[1] < 9 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.text(max_size=40))
