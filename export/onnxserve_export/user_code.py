@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -56,12 +57,13 @@ def _search_in(folder: Path) -> None:
     """Let `import layers` find layers.py in the folder, as in a script there, and no longer what another folder had."""
     for former, before in list(_SEARCHED.items()):
         if former != str(folder):
-            sys.path.remove(former)
+            with suppress(ValueError):  # a user's code may have set the path anew
+                sys.path.remove(former)
             del _SEARCHED[former]
             for name in _modules_of(Path(former)) - before:
                 del sys.modules[name]
-    if str(folder) not in _SEARCHED:
-        _SEARCHED[str(folder)] = frozenset(sys.modules)
+    _SEARCHED.setdefault(str(folder), frozenset(sys.modules))
+    if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 

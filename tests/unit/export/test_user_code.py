@@ -27,3 +27,16 @@ def test_each_folder_imports_its_own_neighbours_and_no_others(tmp_path):
     (lone / "model.py").write_text("import neighbour_of_mine\n")
     with pytest.raises(ModuleNotFoundError):
         call_function("model.py:name", lone)
+
+
+def test_a_folder_is_left_and_found_again_though_the_path_was_set_anew_meanwhile(tmp_path, monkeypatch):
+    first, second = folder_of(tmp_path, "first"), folder_of(tmp_path, "second")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        assert call_function("model.py:name", first) == "first"
+    assert str(first) not in sys.path
+    assert call_function("model.py:name", first) == "first"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [path for path in sys.path if path != str(first)])
+        assert call_function("model.py:name", second) == "second"
+    assert call_function("model.py:name", first) == "first"
