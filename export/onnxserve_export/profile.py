@@ -47,9 +47,14 @@ def measure(values: npt.NDArray[Any], own_edges: Sequence[float] = (), bins: int
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def profile(measures: Mapping[str, Array], outputs: Outputs, task: TaskHooks) -> dict[str, Any]:
-    """Return `profile.json`: histograms of the rows' measures and of the model's answers."""
-    predictions = task.predictions(outputs, None)
+def profile(
+    measures: Mapping[str, Array], outputs: Outputs, task: TaskHooks, origins: Sequence[Any] | None = None
+) -> dict[str, Any]:
+    """Return `profile.json`: histograms of the rows' measures and of the model's answers.
+
+    `origins` are the rows', None if the input kind has none.
+    """
+    predictions = task.proof_predictions(outputs, origins)
     counts = Counter(map(task.label, predictions))
     document: dict[str, Any] = {
         "rows": len(predictions),
@@ -97,9 +102,10 @@ def call(state: ExportState) -> None:
     with np.load(target) as arrays:
         signature = read_signature(state.archive_folder)
         task = task_alone(signature.output.task, signature)
-        document = profile(arrays, outputs_of(state, rows), task)
+        origins = state.groups.certify.origins()
+        document = profile(arrays, outputs_of(state, rows), task, origins and origins[:rows])
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 
 
-STEP = Step("profile", ("archive_folder", "split", "chosen", "outputs"), (), call)
+STEP = Step("profile", ("archive_folder", "split", "groups", "chosen", "outputs"), (), call)

@@ -81,7 +81,7 @@ def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tu
 
 def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
     faults = {place: f"{chunk.position(place)}: {fault.reason}" for place, fault in chunk.faults.items()}
-    rows = []
+    rows, fix = [], ""
     for place, value in zip(chunk.places.tolist(), chunk.values or (), strict=True):
         is_object = len({*columns.inputs, *columns.labels}) > 1
         fields = value if is_object else {columns.inputs[0]: value}
@@ -91,10 +91,10 @@ def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tu
             rows.append((_input(fields, columns, definition), _label(fields, columns, definition)))
         except RowFault as fault:
             faults[place] = f"{chunk.position(place)}, column {fault.column}: {fault.reason}"
+            fix = COLUMN_TYPES if columns.is_table and fault.column in columns.inputs else fix
     if faults:
         lines = [text for _, text in sorted(faults.items())]
         more = [f"and {len(lines) - SHOWN} more of these {chunk.size} rows"] if len(lines) > SHOWN else []
-        fix = COLUMN_TYPES if columns.is_table else ""
         raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]), fix=fix)
     yield from rows
 

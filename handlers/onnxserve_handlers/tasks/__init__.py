@@ -51,6 +51,10 @@ class TaskHooks:
         """Return one JSON value per row; `rows` are the checked rows, None where the client sent tensors."""
         raise NotImplementedError
 
+    def proof_predictions(self, outputs: Outputs, origins: Sequence[Any] | None) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return the predictions of proof rows, with which drift compares; only the rows' origins are known."""
+        return self.predictions(outputs, None)
+
     def prediction_schema(self) -> Schema:
         """Return the JSON schema of one prediction, for OpenAPI; an empty one allows everything."""
         return {}

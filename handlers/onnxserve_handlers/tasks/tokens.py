@@ -97,12 +97,19 @@ class Tokens(TaskHooks):
         Places are characters of the request's text, or words of a row that is words. Where the client sent tensors,
         they count the row's own tokens, without its padding, and spans have no text.
         """
-        count = len(first_output(outputs))
-        places = [None] * count if rows is None else [row.places() for row in rows]
-        cuts = [None] * count if rows is None else [row.cut for row in rows]
+        if rows is None:
+            return self.proof_predictions(outputs, None)
         return [
-            {"spans": [span_fields(span, cut) for span in self.spans(outputs, index, own)]}
-            for index, (own, cut) in enumerate(zip(places, cuts, strict=True))
+            {"spans": [span_fields(span, row.cut) for span in self.spans(outputs, index, row.places())]}
+            for index, row in enumerate(rows)
+        ]
+
+    def proof_predictions(self, outputs: Outputs, origins: Sequence[Any] | None) -> list[Any]:
+        """Return each row's spans without their text; without origins they are of tokens, special ones too."""
+        places = origins or [None] * len(first_output(outputs))
+        return [
+            {"spans": [span_fields(span, None) for span in self.spans(outputs, index, own)]}
+            for index, own in enumerate(places)
         ]
 
     def prediction_schema(self) -> Schema:

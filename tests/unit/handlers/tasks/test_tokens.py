@@ -68,6 +68,18 @@ def test_a_span_has_the_characters_of_the_request_and_its_tokens_mean_score(tmp_
     ]
 
 
+@pytest.mark.parametrize("value", ["Adaline lives in Paris", ["Adaline", "lives", "in", "Paris"]])
+def test_the_spans_of_proof_rows_are_those_of_requests_but_for_their_text(tmp_path, value):
+    handler = tagger(tmp_path, aggregation="first")
+    row = handler.check(value, "x")
+    outputs = outputs_of(["B-PER"] * len(row))  # special tokens too, which no request's span has
+    spans = spans_of(handler, outputs, row)
+    proof = task_of(aggregation="first")
+    [own] = proof.proof_predictions(outputs, handler.origins([row]))
+    assert own["spans"] == [{name: field for name, field in span.items() if name != "text"} for span in spans]
+    assert len(spans) == 4
+
+
 def test_a_row_of_words_gets_spans_of_words(tmp_path):
     handler = tagger(tmp_path)
     row = handler.check(["Adaline", "lives", "in", "Paris"], "x")

@@ -9,7 +9,6 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,18 +70,6 @@ def test_numbers_of_a_csv_that_are_none_are_bad_rows_and_no_nulls(tmp_path):
         (f"{url} line 5", "invalid_row", "the number is missing"),
         (f"{url} line 6", "invalid_row", "2 fields, the header has 3"),
     ]
-
-
-def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("id,x,y\na,,2\nb,1,\nc,3,4\n")
-    good, bad = table(path, msgspec.structs.replace(NUMBERS, nullable=("x",)))
-    np.testing.assert_equal(good, [(0, np.nan, 2, "a"), (2, 3, 4, "c")])
-    assert [reason for _, _, reason in bad] == ["the number is missing"]
-    texts = Selection({"x": "x", "y": "y"}, numbers=False, types={"x": "text", "y": "text"}, nullable=("x",))
-    [source] = find_sources([str(path)]).files
-    [chunk] = chunks(source, texts)
-    assert chunk.values == [{"x": None, "y": "2"}, {"x": "1", "y": ""}, {"x": "3", "y": "4"}]
 
 
 @pytest.mark.parametrize("broken", ['b,"1,2', 'b,1,2 " 3', '"b"x,1,2', "\xff,1,2"])

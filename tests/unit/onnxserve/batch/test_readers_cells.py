@@ -3,17 +3,19 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from onnxserve.batch.part import Selection
 from onnxserve.batch.plan import select_columns
 from onnxserve.batch.readers.cells import cell
 from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError
 
-from .test_readers import chunks
+from .test_readers import NUMBERS, chunks, table
 
 TYPES = {"amount": "number", "seats": "integer", "trial": "boolean", "plan": "category", "joined": "date"}
 EXPECTED = [
@@ -80,3 +82,15 @@ def test_a_column_of_a_type_that_does_not_fit_is_named_before_anything_is_scored
     sources = find_sources([str(tmp_path / "a.parquet")]).files
     with pytest.raises(BatchError, match="other types are expected, amount is text"):
         select_columns(sources, ("amount", "joined"), {}, (), ",", 9, types={"amount": "number", "joined": "date"})
+
+
+def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,x,y\na,,2\nb,1,\nc,3,4\n")
+    good, bad = table(path, msgspec.structs.replace(NUMBERS, nullable=("x",)))
+    np.testing.assert_equal(good, [(0, np.nan, 2, "a"), (2, 3, 4, "c")])
+    assert [reason for _, _, reason in bad] == ["the number is missing"]
+    texts = Selection({"x": "x", "y": "y"}, numbers=False, types={"x": "text", "y": "text"}, nullable=("x",))
+    [source] = find_sources([str(path)]).files
+    [chunk] = chunks(source, texts)
+    assert chunk.values == [{"x": None, "y": "2"}, {"x": "1", "y": ""}, {"x": "3", "y": "4"}]
