@@ -98,8 +98,11 @@ class RunningGateway:
     def recount(self) -> bool:
         """Reset nginx's counts of requests under way if a worker was killed since the last call; return if one was.
 
-        nginx counts them in shared memory; the requests of a killed worker would stay counted forever.
+        nginx counts them in shared memory; the requests of a killed worker would stay counted forever. A gateway that
+        ended counts nothing, and the next start writes the configuration.
         """
+        if not self.alive():
+            return False
         now = workers(self.process.pid)
         if self._workers <= now:
             self._workers = now

@@ -56,6 +56,16 @@ def test_a_full_disk_stops_no_start_after_a_lost_worker_and_a_step(tmp_path, ups
                 assert store.reconcile() == []
 
 
+def test_a_gateway_that_ended_leaves_the_configuration_to_the_next_start(tmp_path, upstream):
+    with client_of(gateway_of(config(), tmp_path, upstream.port), ROLES) as client:
+        assert not client.running.recount()
+        before = (client.gateway.run / "nginx.conf").read_bytes()
+        with again(client, ROLES):
+            assert not client.running.recount(), "its workers are gone, but so is what they counted"
+            assert (client.gateway.run / "nginx.conf").read_bytes() == before
+            assert client.post().status_code == 200
+
+
 def test_a_full_disk_costs_kept_answers_and_never_a_request(tmp_path, upstream):
     with small_disk(tmp_path / "disk", "16m") as disk:
         gateway = gateway_of(config(cache=Cache(seconds=60)), disk, upstream.port)
