@@ -121,7 +121,7 @@ class Detection(TaskHooks):
         return "" if fits else 'give a list of {"label": ..., "box": [left, top, right, bottom]}'
 
     def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
-        """Return why the outputs have no boxes in this layout."""
+        """Return why the outputs have no boxes in this layout, or objects that no label stands for."""
         shapes, count = [array.shape[1:] for array in outputs.values()], len(self.output.labels)
         first, layout = shapes[0], self.output.layout
         if layout == "table":
@@ -131,9 +131,27 @@ class Detection(TaskHooks):
         else:
             fits = len(shapes) > 1 and len(first) == 2 and first[1] == 4 and shapes[1][:1] == first[:1]
             fits = fits and (len(shapes[1]) == 2 or (len(shapes) > 2 and shapes[2] == shapes[1] == first[:1]))
-        shown = ", ".join(map(str, shapes))
+        if not fits:
+            shown = ", ".join(map(str, shapes))
+            return f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
+        return self._number_fault(outputs)
+
+    def _number_fault(self, outputs: Mapping[str, Array]) -> str:
+        """Return which objects would be left out since their label numbers are beyond those of the labels.
+
+        Smaller numbers than the first label's are the background's.
+        """
+        spec, largest = self.output, -1
+        stop = spec.first_label + len(spec.labels)
+        for index in range(len(next(iter(outputs.values())))):
+            _, scores, numbers = self._candidates({name: array[index] for name, array in outputs.items()})
+            seen = np.asarray(numbers)[(scores >= spec.threshold) & (scores > 0)]
+            largest = max(largest, int(seen.max(initial=-1)))
+        if largest < stop:
+            return ""
         return (
-            "" if fits else f"the outputs of a row have shapes {shown}, which output.layout = {layout!r} doesn't read"
+            f"an object has the label number {largest}, but output.labels end at {stop - 1}: give all labels, or "
+            "output.first_label = 1 where 0 is the background"
         )
 
     def quality(

@@ -120,6 +120,18 @@ def test_outputs_of_another_shape_are_told():
     assert "doesn't read" in detection(layout="anchors").outputs_fault(Outputs(boxes=BOXES))
 
 
+def test_objects_whose_numbers_no_label_stands_for_are_a_fault_and_the_background_is_none():
+    fault = detection().outputs_fault(Outputs(boxes=BOXES, scores=SCORES, labels=NUMBERS + 1))
+    assert fault.startswith("an object has the label number 2, but output.labels end at 1: give all labels, or")
+    weak = np.where(NUMBERS == 1, 0.2, SCORES).astype(np.float32)  # below the threshold
+    assert detection().outputs_fault(Outputs(boxes=BOXES, scores=weak, labels=NUMBERS + 1)) == ""
+    with_background = Outputs(boxes=BOXES, scores=SCORES, labels=np.array([[0, 1, 2, 0]]))
+    assert detection(first_label=1).outputs_fault(with_background) == ""
+    assert "the label number 3" in detection(first_label=1).outputs_fault(
+        Outputs(boxes=BOXES, scores=SCORES, labels=np.array([[3, 1, 2, 0]]))
+    )
+
+
 def test_a_label_is_a_list_of_labelled_boxes():
     task = detection()
     assert task.label_fault([{"label": "cat", "box": [0, 0, 1, 1]}]) == ""
