@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ NONE: Mapping[str, str] = {}
 KILL_FIX = "apt-get install procps (or what has `kill` elsewhere)"
 STOP_S = 30.0
 NAME = "torchserve"
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT, FIRST_OF_CLIENTS = 10_000, 32_768  # the latter is Linux's default
 LARGEST_ANSWER = "ONNXSERVE_MAX_RESPONSE_BYTES"  # workers refuse answers that TorchServe wouldn't accept from them
 # PYTHONPATH would shadow an archive's modules; TorchServe's own variables would override the rendered configuration.
 UNWANTED = ("PYTHONPATH", "TS_")
@@ -51,12 +54,22 @@ def has_kill() -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different TCP ports on which nobody listens."""
+    """Return `count` different TCP ports on which nobody listens.
+
+    They lie below those that the kernel gives to clients (ip(7), ip_local_port_range), one of which could take a port
+    before the server binds it. ServerError if there are none.
+    """
+    first_of_clients = int(PORT_RANGE.read_text().split()[0]) if PORT_RANGE.is_file() else FIRST_OF_CLIENTS
+    below, ports = range(FIRST_PORT, max(FIRST_PORT, first_of_clients)), list[int]()
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [bound.getsockname()[1] for bound in sockets]
+        for port in random.SystemRandom().sample(below, len(below)):
+            bound = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                bound.bind(("127.0.0.1", port))
+                ports.append(port)
+            if len(ports) == count:
+                return ports
+    raise ServerError(f"there are no {count} free ports from {FIRST_PORT} to {first_of_clients - 1}")
 
 
 def with_free_ports(settings: Settings) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from onnxserve.client import Address, Connection, http_post, loopback, parse_address, unix
+from onnxserve.torchserve import free_ports
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -78,3 +80,13 @@ def test_an_address_is_written_as_torchserve_reads_it():
     assert str(loopback(8080)) == "http://127.0.0.1:8080"
     assert str(unix(Path("/run/x.sock"))) == "unix:/run/x.sock"
     assert parse_address("https://host:8443/") == Address("https://host:8443")
+
+
+def test_free_ports_can_be_bound_and_are_none_that_the_kernel_gives_to_clients():
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = free_ports(5)
+    assert len(set(ports)) == 5
+    assert max(ports) < first
+    for port in ports:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))

@@ -110,7 +110,7 @@ def listening(upstream: Upstream, tls: tuple[Path, Path] | None = None) -> Itera
             observed = self.headers.get("x-onnxserve-observe") and status == 200
             headers = {"x-onnxserve-said": noted(content)} if observed else {}
             if observed and self.headers.get("x-onnxserve-pair"):  # a copy, of one row
-                headers["x-onnxserve-rows"] = f"[{body.decode()}]"
+                headers["x-onnxserve-rows"] = f"[{body.decode('ascii', 'backslashreplace')}]"
             self._send(status, content, headers)
 
         def _chunks(self) -> bytes:
