@@ -74,9 +74,7 @@ def cross_encoder_command(work: Path) -> Words:
     activation = {"activation_fn": "torch.nn.modules.activation.Sigmoid"}
     config.write_text(json.dumps(json.loads(config.read_text()) | {"sentence_transformers": activation}))
     shutil.copy(folder() / "tokenizer.json", work / CROSS_ENCODER)
-    rows = write_rows(
-        work / "pairs.jsonl", [[query, TEXTS[number % len(TEXTS)]] for number, query in enumerate(ROWS[::2])]
-    )
+    rows = write_rows(work / "pairs.jsonl", [[query, TEXTS[number % len(TEXTS)]] for number, query in enumerate(ROWS)])
     fields = ("--set", "input.max_tokens=64", "--set", "input.truncate=right")
     return ("import", CROSS_ENCODER, "cross", "--rows", rows, *fields, *FP32, *QUICK)
 
