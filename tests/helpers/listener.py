@@ -64,7 +64,7 @@ def label(samples: np.ndarray) -> str:
 
 def files() -> dict[str, tuple[bytes, np.ndarray]]:
     """Return sounds by file name, each with the samples that it holds at the network's rate."""
-    pitches = {f"{pitch}.wav": tone(pitch, RATE, 0.2 + pitch / 4000) for pitch in range(200, 1240, 20)}
+    pitches = {f"{pitch}.wav": tone(pitch, RATE, 0.2 + pitch / 4000) for pitch in range(200, 1240, 8)}
     return {
         **sounds(RATE),
         **{name: (saved(samples, RATE, subtype="FLOAT"), samples) for name, samples in pitches.items()},
