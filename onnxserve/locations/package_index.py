@@ -1,14 +1,11 @@
 """Files of a wheel on a package registry: `pypi://NAME[@VERSION][/FILE, FOLDER or GLOB]`.
 
-pip fetches the wheel, so its own variables such as PIP_INDEX_URL and HTTPS_PROXY apply. Nothing of it is imported; a
-source archive isn't taken, since pip runs its code to read it.
+Nothing of the wheel is imported; a source archive isn't taken, since pip runs its code to read it.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +18,7 @@ from packaging.utils import parse_wheel_filename
 from onnxserve.errors import SourceError
 
 from .filesystem import is_wild, wild_root
+from .pip_download import pip_download
 from .remote import Remote, RemoteFile, Stream
 
 ADDRESS = re.compile(r"pypi://(?P<name>[A-Za-z0-9][\w.-]*)(?:@(?P<version>[^/@]+))?(?:/(?P<path>.*))?")
@@ -104,15 +102,14 @@ def parse(url: str) -> Address:
 def download(address: Address, folder: Path, where: str) -> Path:
     """Let pip fetch the wheel for this machine into `folder`; SourceError with pip's reason."""
     requirement = f"{address.name}=={address.version}" if address.version else address.name
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "-d", str(folder), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
-        what = f"pip could not download {requirement} as a wheel: {errors[-1] if errors else 'no message'}"
-        raise SourceError(what, where=where, fix="check the network, the name and the version")
-    return wheels[0]
+    return pip_download(
+        f"{requirement} as a wheel",
+        folder,
+        "*.whl",
+        ["--only-binary", ":all:", requirement],
+        where=where,
+        fix="check the network, the name and the version",
+    )
 
 
 def _is_below(member: str, path: str) -> bool:

