@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import ArchiveError
@@ -110,15 +112,20 @@ def definition(stock: StockArchive, kind: Kind, version: str) -> str:
         f"source = {literal(source_name(stock))}",
         "",
         "[input]",
-        *kind.input,
+        *_lines(kind.input),
         "",
         "[output]",
-        *kind.output,
+        *_lines(kind.output),
         "",
         "[quantise]",
         'variants = ["fp32"]',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lines(fields: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a section's fields."""
+    return [f"{name} = {literal(value)}" for name, value in fields.items()]
 
 
 def next_version(version: str) -> str:

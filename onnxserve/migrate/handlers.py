@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import ArchiveError
 
 from .stock import StockArchive
@@ -28,28 +28,28 @@ FIX = "name one that clients send with --row"
 
 @dataclass(frozen=True)
 class Kind:
-    """Lines of `model.toml` and of `golden.jsonl`."""
+    """The fields of `[input]` and `[output]` in `model.toml`, and the line of `golden.jsonl`."""
 
-    input: list[str]
-    output: list[str]
+    input: Mapping[str, Any]
+    output: Mapping[str, Any]
     golden: bytes
 
 
 def image_kind(stock: StockArchive, row: Path | None) -> Kind:
     """Return an image classifier: ImageNet's preprocessing, softmax, and the labels of `index_to_name.json`."""
     content = row.read_bytes() if row else picture()
-    lines = [
-        'kind = "image"',
-        f"height = {SIZE}",
-        f"width = {SIZE}",
-        'resize = "crop"',
-        f"shorter_side = {SHORTER_SIDE}",
-        "pixel_max = 1",
-        f"mean = {literal(MEAN)}",
-        f"std = {literal(STD)}",
-    ]
-    output = ['task = "classification"', 'activation = "softmax"', f"labels = {literal(labels(stock))}"]
-    return Kind(lines, output, golden_line(base64.b64encode(content).decode()))
+    fields = {
+        "kind": "image",
+        "height": SIZE,
+        "width": SIZE,
+        "resize": "crop",
+        "shorter_side": SHORTER_SIDE,
+        "pixel_max": 1,
+        "mean": MEAN,
+        "std": STD,
+    }
+    output = {"task": "classification", "activation": "softmax", "labels": labels(stock)}
+    return Kind(fields, output, golden_line(base64.b64encode(content).decode()))
 
 
 def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
@@ -61,9 +61,8 @@ def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
     except msgspec.DecodeError as error:
         raise ArchiveError(f"{row.name}: not JSON: {error}", where=str(row)) from error
     shape, floating = shape_of(value), is_floating(value)
-    lines = ['kind = "tensors"', "", "[[input.tensors]]", 'name = "input"']
-    lines += [f'dtype = "{"float32" if floating else "int64"}"', f"shape = {literal(shape)}"]
-    return Kind(lines, ['task = "raw"'], golden_line(value))
+    tensor = {"name": "input", "dtype": "float32" if floating else "int64", "shape": shape}
+    return Kind({"kind": "tensors", "tensors": [tensor]}, {"task": "raw"}, golden_line(value))
 
 
 def labels(stock: StockArchive) -> list[str]:

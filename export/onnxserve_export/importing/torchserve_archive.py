@@ -6,7 +6,6 @@ Two of TorchServe's own handlers say that by themselves. Of any other one the us
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,8 +83,7 @@ def _zeros(shape: list[int | str], dtype: str) -> Any:
 
 def _read_kind(outline: Outline, kind: Kind, origin: str) -> None:
     """Add the fields of rows and predictions, unless the user says that these are of another kind or task."""
-    for section, name, lines in (("input", "kind", kind.input), ("output", "task", kind.output)):
-        fields = tomllib.loads("\n".join(lines).replace(f"[[{section}.", "[["))
+    for section, name, fields in (("input", "kind", kind.input), ("output", "task", kind.output)):
         outline.add(f"{section}.{name}", fields[name], origin)
         if outline.get(f"{section}.{name}") == fields[name]:
             for field, value in fields.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ def stock(tmp_path) -> StockArchive:
 @pytest.fixture
 def handler(stock) -> Any:
     """A handler with the options of the definition."""
-    options = msgspec.convert(tomllib.loads("\n".join(image_kind(stock, None).input)), ImageOptions)
+    options = msgspec.convert(image_kind(stock, None).input, ImageOptions)
     return with_fake_session(ImageClassifier(), **msgspec.structs.asdict(options))
 
 
