@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from onnxserve.client import Address
@@ -61,8 +62,9 @@ def free_ports(count: int) -> list[int]:
     """
     first_of_clients = int(PORT_RANGE.read_text().split()[0]) if PORT_RANGE.is_file() else FIRST_OF_CLIENTS
     below, ports = range(FIRST_PORT, max(FIRST_PORT, first_of_clients)), list[int]()
+    start = secrets.randbelow(max(1, len(below)))  # servers that start at once look at different ports
     with contextlib.ExitStack() as stack:
-        for port in random.SystemRandom().sample(below, len(below)):
+        for port in chain(below[start:], below[:start]):
             bound = stack.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 bound.bind(("127.0.0.1", port))
