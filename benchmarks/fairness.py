@@ -25,7 +25,7 @@ from .rivals import servers
 
 PACED = "127.0.0.2"  # another address makes it another client
 RATE = 10  # requests per second
-FLOOD = 200  # connections
+FLOODS = (8, 32, 200)  # connections
 GRACE_S = 2  # the flood starts before and ends after the paced client
 SAMPLE_MS = 50
 SPIN = "while True: pass"
@@ -33,14 +33,16 @@ Times = list[float]
 INTRO = """# One client beside another
 
 Written by `python -m benchmarks.fairness` on {cpu}, with {cpus} cores for everything. One client sends {rate} requests
-a second through the gateway, as `onnxserve serve` starts it, with no limits configured. A second client holds {flood}
+a second through the gateway, as `onnxserve serve` starts it, with no limits configured. A second client holds many
 connections, and sends on each as soon as it has its answer. The table has the latency in ms of the first client. Each
 figure is the median of {rounds} rounds of {seconds} s, in which the situations take turns; the range of the rounds is
 in brackets.
 
 The last two situations are controls without other requests: programs that only compute. First there is one per core,
-then there are as many as the flood kept threads running or ready to run (the median of samples every {sample_ms} ms).
-The client then waits for a core, which no queue and no gateway can shorten. What the flood adds beyond that is ours.
+then there are as many as the largest flood kept threads running or ready to run (the median of samples every
+{sample_ms} ms). The client then waits for a core, which no queue and no gateway can shorten. What a flood adds beyond
+that is ours: TorchServe's queue takes turns between clients, but nginx and TorchServe's Netty read requests and write
+answers in the order in which they come, so a request also waits for those of the flood that are ready at that moment.
 
 | model | beside | p50 | p95 | p99 | p99 / alone | flood's requests/s |
 |---|---|--:|--:|--:|--:|--:|
@@ -72,9 +74,9 @@ class Flood:
     rate: float = 0.0
     runnable: list[int] = field(default_factory=list)
 
-    def run(self, live: Live, seconds: int) -> None:
+    def run(self, live: Live, connections: int, seconds: int) -> None:
         """Send requests on all connections."""
-        self.rate = live.load(FLOOD, seconds).rate
+        self.rate = live.load(connections, seconds).rate
 
     def sample(self, ended: threading.Event) -> None:
         """Sample until the paced client has ended."""
@@ -82,10 +84,10 @@ class Flood:
             self.runnable.append(runnable())
 
 
-def beside_flood(live: Live, seconds: float) -> tuple[Times, Flood]:
+def beside_flood(live: Live, connections: int, seconds: float) -> tuple[Times, Flood]:
     """Return the paced client's latencies beside a flood, and what the flood did."""
     flood, ended = Flood(), threading.Event()
-    sender = threading.Thread(target=flood.run, args=(live, int(seconds) + 2 * GRACE_S))
+    sender = threading.Thread(target=flood.run, args=(live, connections, int(seconds) + 2 * GRACE_S))
     sampler = threading.Thread(target=flood.sample, args=(ended,))
     sender.start()
     time.sleep(GRACE_S)
@@ -123,25 +125,26 @@ def measure(bench: Bench, rounds: int, seconds: float, warm_s: int) -> list[str]
     """Measure a model and return its rows of the table."""
     cores = len(os.sched_getaffinity(0))
     nobody: list[Times] = []
-    beside: list[Times] = []
-    floods: list[Flood] = []
+    beside: dict[int, list[Times]] = {connections: [] for connections in FLOODS}
+    floods: dict[int, list[Flood]] = {connections: [] for connections in FLOODS}
     busy_cores: list[Times] = []
     as_busy: list[Times] = []
     default = next(server for server in servers(bench.model) if server.name == "default")
     with started(default, bench, warm_s) as live:
         for _ in range(rounds):
             nobody.append(paced(live, seconds))
-            times, flood = beside_flood(live, seconds)
-            beside.append(times)
-            floods.append(flood)
+            for connections in FLOODS:
+                times, flood = beside_flood(live, connections, seconds)
+                beside[connections].append(times)
+                floods[connections].append(flood)
             for runs, programs in ((busy_cores, cores), (as_busy, round(statistics.median(flood.runnable)))):
                 with busy(programs):
                     runs.append(paced(live, seconds))
-    threads = round(statistics.median(count for flood in floods for count in flood.runnable))
-    rate = f"{statistics.median(flood.rate for flood in floods):,.0f}"
+    threads = round(statistics.median(count for flood in floods[FLOODS[-1]] for count in flood.runnable))
+    rates = {count: f"{statistics.median(flood.rate for flood in floods[count]):,.0f}" for count in FLOODS}
     return [
         row(bench.model, "nobody", nobody, None, ""),
-        row(bench.model, f"{FLOOD} connections", beside, nobody, rate),
+        *(row(bench.model, f"{count} connections", beside[count], nobody, rates[count]) for count in FLOODS),
         row(bench.model, f"{cores} programs", busy_cores, nobody, ""),
         row(bench.model, f"{threads} programs", as_busy, nobody, ""),
     ]
@@ -172,7 +175,7 @@ def main() -> None:
         "--warm", type=int, default=15, help="seconds of load before the measurements (default: %(default)s)"
     )
     options = parser.parse_args()
-    about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE, "flood": FLOOD}
+    about = {"cpu": cpu_name(), "cpus": len(os.sched_getaffinity(0)), "rate": RATE}
     text = INTRO.format(**about, sample_ms=SAMPLE_MS, rounds=options.rounds, seconds=f"{options.seconds:g}")
     for model in options.models:
         lines = measure(prepare(model), options.rounds, options.seconds, options.warm)
