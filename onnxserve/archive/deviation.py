@@ -61,7 +61,7 @@ def row_slices(array: Array) -> Iterator[slice]:
 
 
 def recorded_scale(folder: Path, outputs: Array) -> Array:
-    """Return the recorded scale of an unpacked archive's golden rows; else that of `outputs`."""
+    """Return the recorded scale of an archive's golden rows, else that of `outputs`; shapes are those of `scale_of`."""
     path = folder / GOLDEN
     recorded = msgspec.json.decode(path.read_bytes()).get("scale") if path.is_file() else None
     return np.asarray(recorded, np.float64) if recorded else scale_of(outputs)

@@ -52,7 +52,7 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
 def tensors(
     folder: Path, groups: Iterable[list[Any]], target: Path, *, parts: bool = False
 ) -> dict[str, dict[int, str]]:
-    """Write the graph's inputs for each group of instances to `target`, named `<part>/<input>`; the free axes.
+    """Write the graph's inputs for each group of instances to `target`, named `<part>/<input>`; return the free axes.
 
     A group is one part, unless neighbours in it may not run together. With `parts`, groups are split as the handler
     would split a batch. `part_counts` reads how many parts each group has.
@@ -86,7 +86,7 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
-    """Why the handler refuses instances, one record a reason; `place` is empty where it is the whole instance."""
+    """Return why the handler refuses instances, one record a reason; `place` is empty for the whole instance."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "faults.json"
         write_groups(groups, source)
@@ -108,7 +108,7 @@ def write_groups(groups: Iterable[list[Any]], path: Path) -> None:
 
 
 def samples(folder: Path, count: int) -> list[Any]:
-    """At most `count` random instances within the signature; none if the kind of input can't make any."""
+    """Return at most `count` random instances within the signature; none if the kind of input can't make any."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "count.json", Path(scratch) / "samples.jsonl"
         source.write_bytes(msgspec.json.encode(count))
@@ -131,7 +131,7 @@ def least_sizes(path: Path) -> dict[str, int]:
 
 
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
-    """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
+    """Return the first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
@@ -149,7 +149,7 @@ class BatchOutputs(NamedTuple):
 
 
 def every_output(folder: Path, groups: Iterable[list[Any]]) -> list[BatchOutputs]:
-    """All outputs for each group of instances, each group run as one batch; archives until 0.2 can't tell them."""
+    """Return all outputs for each group of instances, run as one batch; archives until 0.2 can't give them."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
@@ -172,7 +172,7 @@ def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
 
 
 def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:
-    """`{"status", "body"}` of the whole handler for each JSON body, all in one batch."""
+    """Return the whole handler's `{"status", "body"}` for each JSON body, all in one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
         source.write_bytes(b"\n".join(bodies) + b"\n")

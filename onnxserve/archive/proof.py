@@ -28,7 +28,7 @@ class ProofArray(msgspec.Struct, frozen=True):
         return cls(array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
 
     def array(self) -> Array:
-        """Return the array."""
+        """Return the output in its own shape and dtype."""
         return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
 
 

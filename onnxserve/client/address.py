@@ -56,7 +56,7 @@ class Address:
         return connection
 
     def listening(self) -> bool:
-        """Whether a process accepts connections there."""
+        """Return whether a process accepts connections there."""
         try:
             self.connect(PROBE_S).close()
         except OSError:
@@ -94,5 +94,5 @@ def unix(path: Path) -> Address:
 
 
 def parse_address(text: str) -> Address:
-    """Parse `http://host:port` or `unix:/path/to.sock`."""
+    """Return the address that `http://host:port` or `unix:/path/to.sock` names."""
     return unix(Path(text.removeprefix(UNIX))) if text.startswith(UNIX) else Address(text.rstrip("/"))

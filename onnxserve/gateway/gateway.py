@@ -71,7 +71,7 @@ class Control:
         self._call("POST", "/disk", b"1" if full else b"")
 
     def alive(self) -> bool:
-        """Whether the gateway answers."""
+        """Return whether the gateway answers."""
         try:
             self.in_force()
         except GatewayError:

@@ -36,7 +36,7 @@ def torchserve_probes(
 
 
 def ask_worker(inference: Address, version: Version | None, timeout_s: float = WORKER_S) -> bool:
-    """Whether a request is answered at all; the refusal of a busy version is an answer."""
+    """Return whether a request is answered at all; the refusal of a busy version is an answer."""
     if version is None:
         return True
     with inference.client(timeout_s, DESCRIBE) as client:

@@ -102,7 +102,7 @@ class Management:
         self._document("DELETE", path, response)
 
     def wait(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Poll until `done` returns True; ServerError after the deadline."""
+        """Poll until `condition` returns True; ServerError, which names `what`, after `timeout_s` seconds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline:
