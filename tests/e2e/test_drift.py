@@ -36,7 +36,7 @@ OTHER: Mapping[str, Any] = {
     "file-types": base64.b64encode(bytes(range(256)) * 8).decode(),
     "credit": {"amount": 9e5, "plan": "team", "member": True, "joined": "2031-01-01"},
     "detector": WHITE,
-    "listener": base64.b64encode(sound(np.full(400, 0.9), 8000)).decode(),
+    "sound-classifier": base64.b64encode(sound(np.full(400, 0.9), 8000)).decode(),
     "recurrent": "bad",
     "old": WHITE,
     "discs": WHITE,
