@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from .offline import Array
-
+Array = npt.NDArray[Any]
 TOLERANCE = 1e-3  # spreads: kernels for other batch sizes add in another order
 # Of an output's magnitude, below which a spread is no measure: float32's rounding would be a deviation.
 ROUNDING = 2.0**-12

@@ -8,15 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from onnxserve.errors import ArchiveError
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
 DEFAULT_LIMIT = 128  # of a free axis whose largest size a handler of a user's own doesn't give
 
 
@@ -61,13 +63,20 @@ def tensors(
         source = Path(scratch) / "groups.jsonl"
         write_groups(groups, source)
         run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
-    with np.load(target) as arrays:
+    with open_arrays(target) as arrays:
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+
+
+def open_arrays(path: Path) -> Any:
+    """Open an .npz file, whose arrays are read one by one."""
+    import numpy as np  # most commands that import this package need no arrays, and it takes longer than all of them
+
+    return np.load(path)
 
 
 def part_counts(path: Path) -> list[int]:
     """Return how many parts each group has in a file that `tensors` wrote."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         return [int(count) for count in arrays["parts"]]
 
 
@@ -118,7 +127,7 @@ def samples(folder: Path, count: int) -> list[Any]:
 
 def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, int]:
     """Return the largest size of each free axis by name, from a file that `tensors` wrote."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         limits = msgspec.json.decode(arrays["limits"].tobytes(), type=dict[str, int])
     names = {name for free in axes.values() for name in free.values()}
     return {name: limits.get(name, DEFAULT_LIMIT) for name in names}
@@ -126,7 +135,7 @@ def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, 
 
 def least_sizes(path: Path) -> dict[str, int]:
     """Return the smallest size of each free axis that has one above 1, from the same file."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         return msgspec.json.decode(arrays["least"].tobytes(), type=dict[str, int])
 
 
@@ -136,7 +145,7 @@ def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "outputs", source, target)
-        with np.load(target) as arrays:
+        with open_arrays(target) as arrays:
             return [arrays[str(index)] for index in range(len(arrays.files))]
 
 
@@ -154,7 +163,7 @@ def every_output(folder: Path, groups: Iterable[list[Any]]) -> list[BatchOutputs
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "every_output", source, target)
-        with np.load(target) as arrays:
+        with open_arrays(target) as arrays:
             numbers = {int(key.partition("/")[0]) for key in arrays.files if key[0].isdigit()}
             return [_batch_outputs(arrays, number) for number in sorted(numbers)]
 

@@ -7,7 +7,6 @@ from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import msgspec
 import typer
 
@@ -36,6 +35,8 @@ def ask(  # noqa: PLR0913 - all but four are optional
     timeout_s: float = ANSWER_S,
 ) -> dict[str, Any]:
     """Ask for one prediction; ServerError carries the server's reason."""
+    import httpx  # here for a quick start, as in `Address`
+
     path = f"/predictions/{model}" + (f"/{version}" if version else "")
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
