@@ -7,6 +7,9 @@ MODELS := segment sentiment digits churn
 STORE  := model_store
 UV     := $(BIN)/uv pip install -q
 
+# Tests start hundreds of processes. Where the environment forbids bytecode, each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help serve test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
 help: ## show this list

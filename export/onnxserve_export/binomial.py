@@ -19,7 +19,7 @@ def log_factorials(bits: int) -> Array:
 
 
 def probability(count: Array, rows: Array | int, log_share: Array | float, log_rest: Array | float) -> Array:
-    """P(X = `count`) among `rows`, given the logarithms of the share and of 1 less the share."""
+    """Return P(X = `count`) among `rows`, given the logarithms of the share and of 1 less the share."""
     table = log_factorials(int(np.max(rows, initial=0)).bit_length())
     rest = rows - count
     ways = table[rows] - table[np.minimum(count, rows)] - table[np.maximum(rest, 0)]
@@ -27,7 +27,7 @@ def probability(count: Array, rows: Array | int, log_share: Array | float, log_r
 
 
 def cumulative(count: int, rows: int, share: float) -> float:
-    """P(X <= `count`) among `rows` when each has the probability `share`."""
+    """Return P(X <= `count`) among `rows` when each has the probability `share`."""
     if share <= 0 or count >= rows:
         return 1.0
     if share >= 1 or count < 0:
@@ -37,7 +37,9 @@ def cumulative(count: int, rows: int, share: float) -> float:
 
 
 def share_bound(count: int, rows: int, level: float) -> float:
-    """Exact upper bound of a share that `count` of `rows` rows show: below the truth in `level` of samples at most.
+    """Return the exact upper bound of a share that `count` of `rows` rows show.
+
+    It lies below the truth in `level` of samples at most.
 
     C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of
     the binomial", Biometrika 26 (1934).
@@ -50,5 +52,5 @@ def share_bound(count: int, rows: int, level: float) -> float:
 
 
 def share_floor(count: int, rows: int, level: float) -> float:
-    """Exact lower bound of such a share: 1 less the upper bound of the other rows' share."""
+    """Return the exact lower bound of such a share: 1 less the upper bound of the other rows' share."""
     return 1 - share_bound(rows - count, rows, level)

@@ -87,7 +87,7 @@ def certify_outputs(state: ExportState, variant: str) -> Outputs:
 
 
 def by_parity(state: ExportState, result: Measured) -> Measured:
-    """Accept a graph that is equal to its source.
+    """Return the result of a graph that is equal to its source, accepted by parity.
 
     If only golden and generated rows were compared, no row of the definition stands behind it: it is unproven.
     """

@@ -31,7 +31,7 @@ class Divergence:
 
 
 def module_outputs(module: torch.nn.Module, arguments: Mapping[str, torch.Tensor]) -> dict[str, Array]:
-    """The output of every inner module that gives one tensor and ran once, in the order they finish."""
+    """Return the output of every inner module that gives one tensor and ran once, in the order they finish."""
     outputs: dict[str, Array] = {}
     repeated: set[str] = set()
 
@@ -55,7 +55,7 @@ def module_outputs(module: torch.nn.Module, arguments: Mapping[str, torch.Tensor
 
 
 def last_nodes(proto: onnx.ModelProto, names: list[str]) -> dict[str, onnx.NodeProto]:
-    """The last node of each module that has any; `trace` names nodes `<module>/<operator>_<n>`."""
+    """Return the last node of each module that has any; `trace` names nodes `<module>/<operator>_<n>`."""
     nodes = {}
     for node in proto.graph.node:
         path = node.name.rpartition("/")[0]
@@ -66,7 +66,7 @@ def last_nodes(proto: onnx.ModelProto, names: list[str]) -> dict[str, onnx.NodeP
 def first_divergence(
     module: torch.nn.Module, arguments: Mapping[str, torch.Tensor], graph: Path, arrays: Arrays
 ) -> Divergence | None:
-    """The first module that diverges on this batch; None when every inner one that can be compared agrees.
+    """Return the first module that diverges on this batch; None when every inner one that can be compared agrees.
 
     `arguments` are the same tensors as `arrays`, by the names of the module's parameters.
     """

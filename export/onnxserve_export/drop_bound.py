@@ -32,7 +32,11 @@ TINY = 1e-300
 
 
 def score(drop: float, wrong: Array, right: Array, rows: int) -> Array:
-    """Tango's statistic: how many standard deviations the counts lie above those that `drop` makes likely."""
+    """Return Tango's statistic: how many standard deviations the counts lie above those that `drop` makes likely.
+
+    `wrong` and `right` are counts of one shape, which the result has too; -infinity stands for counts below without a
+    variance.
+    """
     if drop < 0:
         return -score(-drop, right, wrong, rows)
     slope = 2 * (rows - wrong) * drop - (wrong + right) * (1 - drop)
@@ -82,7 +86,7 @@ class EqualOrBetterResults:
         return np.array(edges)
 
     def _few_wrong(self, share: Array) -> Array:
-        """P(at most `most` wrong among the rows that don't get right), shape (intervals, counts).
+        """Return P(at most `most` wrong among the rows that don't get right), shape (intervals, counts).
 
         From one count of right rows to the next there is a row less and more may be wrong; both add
         probability, and the sums of what they add are exact: P(S_n-1 <= c) = P(S_n <= c) + share P(S_n-1 = c).
@@ -101,13 +105,13 @@ class EqualOrBetterResults:
 
 
 def drop_within(budget: float, wrong: int, right: int, rows: int, level: float) -> bool:
-    """Whether the bound is at most `budget`; quicker than computing the bound."""
+    """Return whether the bound is at most `budget`; this is quicker than computing the bound."""
     return EqualOrBetterResults(wrong, right, rows, level).probability(budget) <= level
 
 
 @lru_cache(maxsize=1024)
 def drop_bound(wrong: int, right: int, rows: int, level: float) -> float:
-    """Upper bound of the drop, 0 to 1, below the truth in `level` of samples at most; a bound below 0 becomes 0."""
+    """Return the upper bound of the drop, from 0 to 1: it lies below the truth in `level` of samples at most."""
     results = EqualOrBetterResults(wrong, right, rows, level)
     if results.probability(0.0) <= level:
         return 0.0
@@ -121,7 +125,7 @@ def drop_bound(wrong: int, right: int, rows: int, level: float) -> float:
 
 
 def _score_bound(wrong: int, right: int, rows: int, level: float) -> float:
-    """The approximate bound that orders results, by halving: the score falls as the drop grows."""
+    """Return the approximate bound that orders results, by halving: the score falls as the drop grows."""
     far = NormalDist().inv_cdf(level)
     low, high = -1.0, 1.0
     for _ in range(HALVINGS):
@@ -137,7 +141,7 @@ def _reachable_count(share: float, rows: int, sign: int) -> int:
 
 
 def _most_wrong(limit: float, right: Array, rows: int, level: float) -> Array:
-    """For each count of right rows, how many may be wrong among results with at most this score bound; -1 for none."""
+    """Return for each count of right rows how many may be wrong with at most this score bound; -1 for none."""
     far = NormalDist().inv_cdf(level)
     within, beyond = np.full(len(right), -1), rows - right + 1
     while (beyond - within > 1).any():

@@ -61,18 +61,21 @@ def likely_counts(flips: float, rows: int, chance: float, drop: float = 0.0) -> 
 
 
 def likely_drop(flips: float, rows: int, level: float, chance: float, drop: float = 0.0) -> float:
-    """The bound of the drop that `rows` rows keep with probability `chance`, when `flips` of labels change."""
+    """Return the bound of the drop that `rows` rows keep with probability `chance`, when `flips` of labels change."""
     return drop_bound(*likely_counts(flips, rows, chance, drop), rows, level)
 
 
 def likely_share(share: float, rows: int, level: float, chance: float) -> float:
-    """The bound that `rows` rows keep with a probability of `chance`, for the share of them that moves."""
+    """Return the bound that `rows` rows keep with a probability of `chance`, for the share of them that moves."""
     excess = _quantile(chance) * math.sqrt(share * (1 - share) * rows)
     return share_bound(min(rows, max(0, math.ceil(share * rows + excess))), rows, level)
 
 
 def likely_mean(drops: Array, width: float, rows: int, level: float, chance: float) -> float:
-    """The bound of a metric's mean drop that `rows` rows like these, shape (rows,), keep with probability `chance`."""
+    """Return the bound of a metric's mean drop that `rows` rows like these keep with probability `chance`.
+
+    `drops` have the shape (measured rows,).
+    """
     more = np.resize(drops, rows) / width
     return width * mean_bound(more, level) + _quantile(chance) * float(drops.std()) / math.sqrt(rows)
 

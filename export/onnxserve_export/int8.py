@@ -79,7 +79,7 @@ def alike(batches: Batches) -> list[Arrays]:
 
 
 def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Nodes that multiply by a weight, in the graph's order."""
+    """Return the nodes that multiply by a weight, in the graph's order."""
     weights = {tensor.name for tensor in proto.graph.initializer}
     return [
         node
@@ -89,7 +89,7 @@ def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def excluded_nodes(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
-    """Names of quantisable nodes whose own name, or a weight's, matches one of the globs."""
+    """Return the names of quantisable nodes whose own name, or a weight's, matches one of the globs."""
     return [
         node.name
         for node in proto.graph.node
@@ -99,7 +99,7 @@ def excluded_nodes(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> list[st
 
 
 def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the nodes that may be in 8 bits, and of those that the globs exclude."""
+    """Return the names of the nodes that may be in 8 bits, and of those that the globs exclude."""
     excluded = excluded_nodes(proto, patterns)
     return [node.name for node in weighted_nodes(proto) if node.name not in excluded], tuple(excluded)
 

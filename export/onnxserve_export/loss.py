@@ -124,7 +124,7 @@ class BothLosses:
         return replace(moved, ranking=ranking.accuracy, ranking_drop=ranking.drop, ranking_bound=ranking.bound)
 
     def risk(self, outputs: Outputs) -> float:
-        """Return the first one's."""
+        """Return the share of rows that is expected to move."""
         return self._losses[0].risk(outputs)
 
     def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:

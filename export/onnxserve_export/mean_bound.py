@@ -13,7 +13,9 @@ RESOLUTION = 1e-4
 
 
 def mean_bound(values: Array, level: float) -> float:
-    """Upper bound of the mean of `values` from -1 to 1, shape (rows,): below the truth in `level` of samples at most.
+    """Return an upper bound of the mean of `values` from -1 to 1, shape (rows,).
+
+    It lies below the truth in `level` of samples at most.
 
     For each mean, a gambler bets that values lie below it, with a fixed stake for each of many equal parts of
     a capital of 1. If the true mean is no lower, the capital doesn't grow on average, so it reaches 1 / level with
@@ -30,7 +32,7 @@ def mean_bound(values: Array, level: float) -> float:
 
 
 def _log_capital(mean: float, values: Array, counts: Array) -> float:
-    """Logarithm of the mean capital over the stakes; a stake of 1 against a value 2 above the mean is ruin."""
+    """Return the log of the mean capital over the stakes; a stake of 1 against a value 2 above the mean is ruin."""
     factors = 1 + STAKES[:, None] * (mean - values)
     with np.errstate(divide="ignore"):
         logs = (counts * np.log(np.maximum(factors, 0.0))).sum(axis=1)

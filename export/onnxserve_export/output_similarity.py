@@ -57,7 +57,9 @@ def activation_of(outputs: Array) -> Activation:
 
 
 def calibration_error(outputs: Array, truth: Array, activation: Activation) -> float:
-    """Expected calibration error over 15 bins of the top probability.
+    """Return the expected calibration error over 15 bins of the top probability, from 0 to 1.
+
+    `outputs` have the shape (rows, labels), `truth` the shape (rows,).
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """

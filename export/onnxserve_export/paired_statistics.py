@@ -52,7 +52,7 @@ class PairedStatistics:
 
 
 def mcnemar(newly_wrong: int, newly_right: int) -> float:
-    """Exact one-sided p: at least `newly_wrong` of the changed rows, were both ways as likely.
+    """Return the exact one-sided p: at least `newly_wrong` of the changed rows, were both ways as likely.
 
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions
     or percentages", Psychometrika 12 (1947); the exact form is a sign test on changed rows.
@@ -97,7 +97,7 @@ def compare_labels(reference: Array, candidate: Array, truth: Array, level: floa
 
 
 def spread_of(reference: Array) -> float:
-    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows.
+    """Return the scale of a regression's errors: the root mean square of the outputs' standard deviations over rows.
 
     A few rows with huge outputs don't widen it.
     """
@@ -113,20 +113,20 @@ def spread_of(reference: Array) -> float:
 
 
 def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
-    """Root mean square error of each row's outputs against torch's, over `spread`, shape (rows,)."""
+    """Return each row's root mean square error against torch's outputs, in units of `spread`, shape (rows,)."""
     errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spread
     return np.asarray(np.sqrt((errors**2).mean(axis=-1)))
 
 
 def vector_errors(reference: Array, candidate: Array) -> Array:
-    """1 less each row's cosine with torch's vector, shape (rows,); 0 for two vectors without a direction."""
+    """Return 1 less each row's cosine with torch's vector, shape (rows,); 0 for two vectors without a direction."""
     left, right = (_unit(vectors) for vectors in (reference, candidate))
     without = ~(left.any(axis=-1) | right.any(axis=-1))
     return np.asarray(np.where(without, 0.0, 1 - (left * right).sum(axis=-1)))
 
 
 def distance_errors(reference: Array, candidate: Array) -> Array:
-    """Half the squared distance from torch's vector over that one's squared length, shape (rows,).
+    """Return half the squared distance from torch's vector over that one's squared length, shape (rows,).
 
     Of vectors of one length it is 1 less their cosine; another length counts too. 0 for two vectors of zeros.
     """
@@ -159,7 +159,7 @@ def compare_embeddings(
 
 
 def nearest_differ(reference: Array, candidate: Array) -> Array:
-    """Whether each of the first NEIGHBOURS rows has another nearest neighbour among them, shape (rows,)."""
+    """Return whether each of the first NEIGHBOURS rows has another nearest neighbour among them, shape (rows,)."""
     return np.asarray(_nearest(_unit(reference)) != _nearest(_unit(candidate)))
 
 

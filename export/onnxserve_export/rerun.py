@@ -56,7 +56,7 @@ class Rerun:
 
 
 def rerun(archive: Path) -> Rerun:
-    """Unpack, run, compare; the archive's own budget decides."""
+    """Run an archive's proof rows here and compare them with the source's answers; its own budget decides."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack_trusted(archive, folder)

@@ -52,9 +52,9 @@ def check_members(path: Path, *public_keys: Path) -> int:
 
 
 def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> CheckResult:
-    """Check digests, the signature, then golden rows through the archive's own handler in a process; ArchiveError else.
+    """Check digests, the signature, and golden rows by the archive's own handler; ArchiveError if one of them fails.
 
-    A migrated archive has no golden rows, and nothing of it runs.
+    The handler runs in a process of its own. A migrated archive has no golden rows, and nothing of it runs.
     Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
     """
     keys = configured_keys() if public_keys is None else public_keys

@@ -19,7 +19,7 @@ from .write import write_archive
 
 
 def max_batch(path: Path) -> int:
-    """Return the largest batch that the archive's proof covers."""
+    """Return the size of the largest batch that the archive's proof covers [rows]."""
     return int(read_signature(path)["max_batch"])
 
 

@@ -35,7 +35,7 @@ def member_digests(archive: zipfile.ZipFile) -> dict[str, str]:
 
 
 def chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield a member's bytes; Damaged unless exactly its packed bytes unpack to them, as TorchServe demands too."""
+    """Yield a member's bytes; DamagedMember unless exactly its packed bytes unpack to them, as TorchServe demands."""
     size = crc = 0
     for chunk in _decompress(archive, info):
         size, crc = size + len(chunk), zlib.crc32(chunk, crc)

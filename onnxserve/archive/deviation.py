@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from .offline import Array
-
+Array = npt.NDArray[Any]
 TOLERANCE = 1e-3  # spreads: kernels for other batch sizes add in another order
 # Of an output's magnitude, below which a spread is no measure: float32's rounding would be a deviation.
 ROUNDING = 2.0**-12
@@ -61,7 +62,7 @@ def row_slices(array: Array) -> Iterator[slice]:
 
 
 def recorded_scale(folder: Path, outputs: Array) -> Array:
-    """Return the recorded scale of an unpacked archive's golden rows; else that of `outputs`."""
+    """Return the recorded scale of an archive's golden rows, else that of `outputs`; shapes are those of `scale_of`."""
     path = folder / GOLDEN
     recorded = msgspec.json.decode(path.read_bytes()).get("scale") if path.is_file() else None
     return np.asarray(recorded, np.float64) if recorded else scale_of(outputs)

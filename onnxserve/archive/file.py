@@ -12,7 +12,7 @@ from .read import contents
 
 
 def enter_store(archive: Path, store: Path, name: str = "") -> Path:
-    """Copy beside the target, then rename: a server that lists the store never sees half an archive."""
+    """Copy an archive into a store and return its path; a server that lists the store never sees half an archive."""
     store.mkdir(parents=True, exist_ok=True)
     target = store / (name or archive.name)
     partial = target.with_suffix(".part")
@@ -22,7 +22,7 @@ def enter_store(archive: Path, store: Path, name: str = "") -> Path:
 
 
 def same_content(left: Path, right: Path) -> bool:
-    """Tell whether two archives have the same members and manifest, signed or not; an unreadable one has no twin."""
+    """Return whether two archives have the same members and manifest, signed or not; an unreadable one has no twin."""
     if file_digest(left) == file_digest(right):
         return True
     try:

@@ -130,7 +130,7 @@ def sizes_of(local: Local, fields: dict[int, bytes]) -> tuple[int, int]:
 
 
 def ends_with_directory(stream: IO[bytes], archive: zipfile.ZipFile) -> bool:
-    """Tell whether the directory ends the file, and its end record has the right place and count."""
+    """Return whether the directory ends the file, and its end record has the right place and count."""
     total = stream.seek(0, 2)
     stream.seek(max(0, total - END.size))
     tail = stream.read(END.size)

@@ -7,7 +7,7 @@ CONFIG = "model-config.yaml"
 
 
 def manifest(name: str, version: str) -> dict[str, object]:
-    """The manifest of one archive; its date is fixed, since it would change the digest."""
+    """Return the manifest of one archive; its date is fixed, since it would change the digest."""
     return {
         "createdOn": "01/01/1980 00:00:00",
         "runtime": "python",

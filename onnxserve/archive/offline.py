@@ -8,15 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from onnxserve.errors import ArchiveError
 
-Array = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
 DEFAULT_LIMIT = 128  # of a free axis whose largest size a handler of a user's own doesn't give
 
 
@@ -52,7 +54,7 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
 def tensors(
     folder: Path, groups: Iterable[list[Any]], target: Path, *, parts: bool = False
 ) -> dict[str, dict[int, str]]:
-    """Write the graph's inputs for each group of instances to `target`, named `<part>/<input>`; the free axes.
+    """Write the graph's inputs for each group of instances to `target`, named `<part>/<input>`; return the free axes.
 
     A group is one part, unless neighbours in it may not run together. With `parts`, groups are split as the handler
     would split a batch. `part_counts` reads how many parts each group has.
@@ -61,13 +63,20 @@ def tensors(
         source = Path(scratch) / "groups.jsonl"
         write_groups(groups, source)
         run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
-    with np.load(target) as arrays:
+    with open_arrays(target) as arrays:
         return msgspec.json.decode(arrays["axes"].tobytes(), type=dict[str, dict[int, str]])
+
+
+def open_arrays(path: Path) -> Any:
+    """Open an .npz file, whose arrays are read one by one."""
+    import numpy as np  # most commands that import this package need no arrays, and it takes longer than all of them
+
+    return np.load(path)
 
 
 def part_counts(path: Path) -> list[int]:
     """Return how many parts each group has in a file that `tensors` wrote."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         return [int(count) for count in arrays["parts"]]
 
 
@@ -86,7 +95,7 @@ class RowFault(msgspec.Struct, frozen=True):
 
 
 def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
-    """Why the handler refuses instances, one record a reason; `place` is empty where it is the whole instance."""
+    """Return why the handler refuses instances, one record a reason; `place` is empty for the whole instance."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "faults.json"
         write_groups(groups, source)
@@ -108,7 +117,7 @@ def write_groups(groups: Iterable[list[Any]], path: Path) -> None:
 
 
 def samples(folder: Path, count: int) -> list[Any]:
-    """At most `count` random instances within the signature; none if the kind of input can't make any."""
+    """Return at most `count` random instances within the signature; none if the kind of input can't make any."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "count.json", Path(scratch) / "samples.jsonl"
         source.write_bytes(msgspec.json.encode(count))
@@ -118,7 +127,7 @@ def samples(folder: Path, count: int) -> list[Any]:
 
 def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, int]:
     """Return the largest size of each free axis by name, from a file that `tensors` wrote."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         limits = msgspec.json.decode(arrays["limits"].tobytes(), type=dict[str, int])
     names = {name for free in axes.values() for name in free.values()}
     return {name: limits.get(name, DEFAULT_LIMIT) for name in names}
@@ -126,17 +135,17 @@ def axis_limits(path: Path, axes: Mapping[str, Mapping[int, str]]) -> dict[str, 
 
 def least_sizes(path: Path) -> dict[str, int]:
     """Return the smallest size of each free axis that has one above 1, from the same file."""
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         return msgspec.json.decode(arrays["least"].tobytes(), type=dict[str, int])
 
 
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
-    """The first output for each group of instances, shape (rows, ...), each group run as one batch."""
+    """Return the first output for each group of instances, shape (rows, ...), each group run as one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "outputs", source, target)
-        with np.load(target) as arrays:
+        with open_arrays(target) as arrays:
             return [arrays[str(index)] for index in range(len(arrays.files))]
 
 
@@ -149,12 +158,12 @@ class BatchOutputs(NamedTuple):
 
 
 def every_output(folder: Path, groups: Iterable[list[Any]]) -> list[BatchOutputs]:
-    """All outputs for each group of instances, each group run as one batch; archives until 0.2 can't tell them."""
+    """Return all outputs for each group of instances, run as one batch; archives until 0.2 can't give them."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "every_output", source, target)
-        with np.load(target) as arrays:
+        with open_arrays(target) as arrays:
             numbers = {int(key.partition("/")[0]) for key in arrays.files if key[0].isdigit()}
             return [_batch_outputs(arrays, number) for number in sorted(numbers)]
 
@@ -172,7 +181,7 @@ def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
 
 
 def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:
-    """`{"status", "body"}` of the whole handler for each JSON body, all in one batch."""
+    """Return the whole handler's `{"status", "body"}` for each JSON body, all in one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
         source.write_bytes(b"\n".join(bodies) + b"\n")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from onnxserve.errors import ArchiveError
 
-from .offline import Array
 from .seal import PROOF, decrypt_member
+
+if TYPE_CHECKING:
+    from .offline import Array
 
 
 class ProofArray(msgspec.Struct, frozen=True):
@@ -25,10 +26,14 @@ class ProofArray(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, array: Array) -> ProofArray:
         """Return an array as JSON can hold it."""
+        import numpy as np  # as in `offline`: most commands need no arrays
+
         return cls(array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
 
     def array(self) -> Array:
-        """Return the array."""
+        """Return the output in its own shape and dtype."""
+        import numpy as np
+
         return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
 
 
@@ -68,6 +73,8 @@ def proof_outputs(rows: Sequence[ProofRow]) -> dict[str, Array]:
 
     A row of a former archive is flat.
     """
+    import numpy as np
+
     if not rows[0].outputs:
         return {"output": np.array([row.output for row in rows], np.float32)}
     return {name: np.stack([row.outputs[name].array() for row in rows]) for name in rows[0].outputs}

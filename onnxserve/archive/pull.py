@@ -24,10 +24,11 @@ REGISTRY = "oci"
 
 
 def pull(source: str, sha256: str, store: Path) -> Path:
-    """Copy from a path, a URL that fsspec knows (s3://, gs://, https://, …) or a registry (oci://).
+    """Copy an archive into a store and return its path there.
 
-    An archive that is in the store with this digest is not fetched again. Of a registry the digest is the manifest's,
-    which names that of the archive. ArchiveError unless all checks pass.
+    `source` is a path, a URL that fsspec knows (s3://, gs://, https://, …) or a registry's (oci://). An archive that is
+    in the store with this digest is not fetched again. Of a registry the digest is the manifest's, which names that of
+    the archive. ArchiveError unless all checks pass.
     """
     if parse_location(source).scheme == REGISTRY:
         return pull_artifact(source, sha256, store)
@@ -49,7 +50,7 @@ def pull(source: str, sha256: str, store: Path) -> Path:
 
 
 def check_digest(source: str, sha256: str) -> None:
-    """Raise ArchiveError for a digest that is none."""
+    """Raise ArchiveError unless `sha256` is 64 hex digits in lower case."""
     if len(sha256) != HEX or set(sha256) - set("0123456789abcdef"):
         raise ArchiveError(f"not a SHA-256: {sha256!r}", where=source, fix="64 hex digits, as export and verify print")
 

@@ -123,7 +123,7 @@ def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack a safe archive into `folder`."""
+    """Unpack a safe archive into `folder`; ArchiveError for one that isn't safe."""
     with open_archive(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
@@ -143,7 +143,7 @@ def read_version(path: Path) -> tuple[str, str]:
 
 
 def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
-    """Return model and version of an open archive, as `read_version`."""
+    """Return model and version of an open archive, with the errors of `read_version`."""
     where = str(archive.filename)
     try:
         model = msgspec.json.decode(member(archive, MANIFEST))["model"]
@@ -157,7 +157,7 @@ def version_of(archive: zipfile.ZipFile) -> tuple[str, str]:
 
 
 def summarise(path: Path) -> Summary:
-    """Return name, version, digest and evidence of an archive."""
+    """Return name, version, digest and evidence of an archive; ArchiveError if it isn't one of ours."""
     with open_archive(path) as archive:
         name, version = version_of(archive)
         try:

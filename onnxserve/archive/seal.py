@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnxserve.errors import ArchiveError
-from onnxserve_handlers.trust.model import IDENTITY, MODEL, SUFFIX, WEIGHTS, ArchiveEncrypted, decrypt
 
 from .library import library, refuse_existing, write_private
 from .verification import trusted_contents
 from .write import write_archive
 
 PROOF = "proof.jsonl"
-SEALED = (MODEL, PROOF)
 
 
 def make_identity(path: Path) -> str:
@@ -25,6 +23,9 @@ def make_identity(path: Path) -> str:
 
 def decrypt_member(content: bytes) -> bytes:
     """Decrypt with the identity that workers use; ArchiveError without it."""
+    # Here, since it imports numpy, and most commands that import this package seal and decrypt nothing.
+    from onnxserve_handlers.trust.model import IDENTITY, ArchiveEncrypted, decrypt
+
     try:
         return decrypt(content, PROOF)
     except ArchiveEncrypted as error:
@@ -36,6 +37,8 @@ def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
 
     A signature is dropped: sign after sealing. ArchiveError for an archive that isn't trusted (`trusted_contents`).
     """
+    from onnxserve_handlers.trust.model import MODEL, SUFFIX, WEIGHTS
+
     pyrage = library("pyrage")
     try:
         to = [pyrage.x25519.Recipient.from_str(recipient)]
@@ -48,7 +51,7 @@ def seal_archive(path: Path, recipient: str, target: Path | None = None) -> str:
             where=f"{path}, {large[0]}",
             fix="serve it from an encrypted disk, or choose a smaller variant",
         )
-    plain = [name for name in SEALED if name in members]
+    plain = [name for name in (MODEL, PROOF) if name in members]
     if not plain:
         raise ArchiveError("nothing to seal: the archive is sealed already", where=str(path))
     for name in plain:

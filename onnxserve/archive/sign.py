@@ -39,7 +39,7 @@ def make_key(path: Path) -> Path:
 
 
 def is_signed(path: Path) -> bool:
-    """Tell whether there is a signature; it is not checked."""
+    """Return whether there is a signature; it is not checked."""
     with open_archive(path) as archive:
         return SIGNING_FILE in archive.namelist()
 

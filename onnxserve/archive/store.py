@@ -136,7 +136,7 @@ def open_regular(source: Path) -> Iterator[IO[bytes]]:
 
 
 def copy_file(source: Path, copy: Path, before: Path) -> None:
-    """Copy a regular file, or rename an earlier copy whose size and time are still the file's; ArchiveError else."""
+    """Copy a regular file, or rename an earlier copy that has its size and time; ArchiveError if it can't be read."""
     with open_regular(source) as stream:
         status = os.fstat(stream.fileno())
         if is_unchanged(before, status):
@@ -149,7 +149,7 @@ def copy_file(source: Path, copy: Path, before: Path) -> None:
 
 
 def is_unchanged(before: Path, status: os.stat_result) -> bool:
-    """Tell whether an earlier copy has the size and the time of a file; it is verified again all the same."""
+    """Return whether an earlier copy has the size and the time of a file; it is verified again all the same."""
     with contextlib.suppress(OSError):
         copied = before.lstat()
         same = copied.st_size, copied.st_mtime_ns

@@ -29,7 +29,7 @@ class Handler(Protocol):
         """Let at most `batch` rows run together."""
 
     def outputs(self, values: Sequence[Any]) -> npt.NDArray[Any]:
-        """The first output, shape (rows, outputs); archives until 0.3 can't tell the others by `every_output`."""
+        """Return the first output, shape (rows, outputs), which is all that archives until 0.3 can give."""
 
 
 def choose_batch_size(folder: Path, handler: Handler, proven: int, requested: int, *, columnar: bool) -> int:

@@ -20,7 +20,11 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Chunk(NamedTuple):
-    """Rows of a part. `places` are those that could be read; `columns` or `values` hold them in this order."""
+    """Rows of a part.
+
+    `places`, shape (readable rows,), are the rows that could be read, counted from the chunk's first row. `columns`,
+    one array of that shape a column, or `values` hold them in this order.
+    """
 
     first: int  # number of its first row in the source
     size: int

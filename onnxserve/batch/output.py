@@ -45,11 +45,11 @@ class Folder:
         self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
 
     def path(self, name: str) -> str:
-        """The path of a file in it."""
+        """Return the path of a file in the folder."""
         return f"{self.root}/{name}"
 
     def read(self, name: str) -> bytes | None:
-        """A file's content, None where there is none."""
+        """Return a file's content; None if there is no file."""
         with suppress(FileNotFoundError):
             return bytes(self.fs.cat_file(self.path(name)))
         return None
@@ -64,7 +64,7 @@ class Folder:
         return Stream(self, name)
 
     def names(self, folder: str) -> list[str]:
-        """Sorted names of the files in a folder of it."""
+        """Return the sorted names of the files in a folder below this one."""
         with suppress(FileNotFoundError):
             return sorted(PurePosixPath(path).name for path in self.fs.ls(self.path(folder), detail=False))
         return []

@@ -116,7 +116,7 @@ def _name(info: dict[str, Any]) -> str:
 
 
 def _hidden(name: str, depth: int) -> bool:
-    """Tell whether Spark and Arrow would skip a file: a name that begins with `_` or `.` is no data."""
+    """Return whether Spark and Arrow would skip a file: a name that begins with `_` or `.` is no data."""
     return any(part.startswith(("_", ".")) for part in PurePosixPath(name).parts[depth:])
 
 

@@ -92,12 +92,15 @@ class Worker:
         return ProcessScorer(Settings(folder, config, self._job.batch, gpu, outputs=shape.scores or shape.outputs))
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close the scorer and delete the unpacked archive."""
         self._scorer.close()
         self._scratch.cleanup()
 
     def do(self, part: Part) -> PartResult:
-        """Score one part, all of it or nothing."""
+        """Score one part and write its files; after an error none of its files stays.
+
+        BatchError for more bad rows than are allowed, and for a source that has changed since the job began.
+        """
         start, job = time.perf_counter(), self._job
         metadata = {"onnxserve.model": f"{job.model.name} {job.model.version}", "onnxserve.part": str(part.number)}
         writer = Writer(self._folder, part.number, job.shape.partition, metadata)

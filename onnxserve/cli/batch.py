@@ -150,7 +150,7 @@ def show_manifest(manifest: Manifest, url: str) -> None:
 
 
 def library() -> ModuleType:
-    """`onnxserve.batch`, whose dependencies are an extra."""
+    """Return `onnxserve.batch`; BatchError names the extra that brings its dependencies."""
     try:
         from onnxserve import batch as jobs
     except ModuleNotFoundError as error:
@@ -204,7 +204,7 @@ class Pace:
 
     @property
     def bad(self) -> str:
-        """The count of bad rows; empty for none."""
+        """Return the number of bad rows as text; empty for none."""
         return f"{self.failed:,} bad" if self.failed else ""
 
 
@@ -227,12 +227,12 @@ def check_choice(kind: Any, value: str, flag: str) -> Any:
 
 
 def parse_map(texts: Sequence[str]) -> dict[str, str]:
-    """Columns of sources by the model's names, from `MODEL'S=COLUMN` texts."""
+    """Return the columns of sources by the model's names, from `MODEL'S=COLUMN` texts; BatchError for another text."""
     if wrong := [text for text in texts if not all(text.partition("="))]:
         raise BatchError(f"{wrong[0]!r} is not MODEL'S=COLUMN", where="--map", fix="write it as --map x=amount")
     return dict(text.split("=", 1) for text in texts)
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """The words between commas."""
+    """Return the words between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

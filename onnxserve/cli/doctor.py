@@ -15,7 +15,7 @@ from .table import print_table
 
 
 def finding_row(finding: Finding) -> tuple[str, str, str]:
-    """A mark, the check, and what it found with its fix."""
+    """Return a mark, the check's name, and its result with the fix."""
     fix = f"\nfix: {finding.fix}" if finding.fix else ""
     return "✗" if finding.fix else "✓", finding.check, finding.result + fix
 

@@ -34,7 +34,7 @@ Url = Annotated[str, typer.Option(help="URL of the feature server.")]
 
 
 def library() -> ModuleType:
-    """`onnxserve.features`, whose dependencies are an extra."""
+    """Return `onnxserve.features`; FeatureError names the extra that brings its dependencies."""
     try:
         from onnxserve import features
     except ModuleNotFoundError as error:
@@ -45,7 +45,7 @@ def library() -> ModuleType:
 
 
 def feature_service(repo: Path, settings: Settings, port: int) -> Any:
-    """A feature store's server, for a supervisor."""
+    """Return a feature store's server as a service for a supervisor."""
     from onnxserve.supervisor.feature_server import Features
 
     opened = library().open_repo(repo, settings.state)
@@ -53,13 +53,13 @@ def feature_service(repo: Path, settings: Settings, port: int) -> Any:
 
 
 def needs_features(store: Path, versions: set[tuple[str, str]]) -> bool:
-    """Tell whether a version with traffic takes features; the others need not wait for the store."""
+    """Return whether a version with traffic takes features; the others need not wait for the store."""
     named = {f"{name}-{version}.mar" for name, version in versions}
     return any(file in named for file in specs(store))
 
 
 def specs(store: Path) -> dict[str, dict[str, Any]]:
-    """Feature sections of the signatures of a store's archives, by file name."""
+    """Return the feature sections of the signatures of a store's archives, by file name."""
     by_file: dict[str, dict[str, Any]] = {}
     for archive in sorted(store.glob("*.mar")):
         with contextlib.suppress(ArchiveError):  # it isn't ours, or damaged: TorchServe judges it
@@ -69,7 +69,7 @@ def specs(store: Path) -> dict[str, dict[str, Any]]:
 
 
 def unserved_stores(store: Path) -> list[str]:
-    """A line for each model whose feature store `serve` doesn't start."""
+    """Return a line for each model whose feature store `serve` doesn't start."""
     return [
         f"{name} takes features of {spec['service']} from a server on port 6566; "
         f"--features REPOSITORY starts one, or set {URL}\n"
@@ -79,7 +79,7 @@ def unserved_stores(store: Path) -> list[str]:
 
 
 def join_of(archive: Path) -> Any:
-    """The join that an archive's signature describes; FeatureError if it describes none."""
+    """Return the join that an archive's signature describes; FeatureError if it describes none."""
     spec = read_signature(archive).get("features")
     if not spec:
         raise FeatureError("this model takes no features from a store", where=str(archive))
@@ -191,7 +191,7 @@ def check(  # noqa: PLR0913 - each is a flag
 
 
 def read_rows(path: Path) -> Any:
-    """A Parquet file as a table; FeatureError if it can't be read."""
+    """Return the rows of a Parquet file; FeatureError if it can't be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

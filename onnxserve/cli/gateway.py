@@ -37,7 +37,7 @@ SCRAPED_S = 2.0  # TorchServe's time to report its queues; then the page does wi
 
 
 def config_of(settings: Settings) -> GatewayConfig:
-    """gateway.toml, with host and port as the environment and flags say."""
+    """Return the content of gateway.toml, with host and port as the environment and flags say."""
     config = read_config(settings.gateway_file)
     host, port = settings.gateway_host or config.listen.host, settings.gateway_port or config.listen.port
     listen = msgspec.structs.replace(config.listen, host=host, port=port)
@@ -45,7 +45,7 @@ def config_of(settings: Settings) -> GatewayConfig:
 
 
 def gateway_of(settings: Settings, run: Path | None = None) -> Gateway:
-    """The gateway that the settings name."""
+    """Return the gateway that the settings name."""
     return Gateway(config_of(settings), (run or settings.run).resolve(), settings.inference, settings.management)
 
 
@@ -58,7 +58,7 @@ def open_gateway(settings: Settings) -> RunningGateway:
 
 
 def gateway_service(settings: Settings, tick: Tick) -> Service:
-    """The gateway for a supervisor; each start takes the roles of that time."""
+    """Return the gateway as a service for a supervisor; each start takes the roles of that time."""
     role_store, gateway = tick.role_store, gateway_of(settings)
 
     def start() -> RunningGateway:

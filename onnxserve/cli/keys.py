@@ -108,7 +108,7 @@ def list_keys(gateway_file: GatewayFile = None, state: State = None, *, as_json:
 
 
 def key_rows(keys: dict[str, Key], used: dict[str, dt.datetime]) -> list[tuple[str, ...]]:
-    """A row of HEADINGS for each key, by client; times are UTC, to the minute."""
+    """Return a row of HEADINGS for each key, by client; times are UTC, to the minute."""
     rows: list[tuple[str, ...]] = []
     for kept, key in sorted(keys.items(), key=lambda pair: (pair[1].client, minute(pair[1].created))):
         ends = "expired" if key.has_expired(now()) else minute(key.expires)

@@ -90,7 +90,7 @@ def accuracy(
 
 
 def accuracy_row(version: Accuracy) -> tuple[str, ...]:
-    """The cells of ACCURACY."""
+    """Return the cells of ACCURACY."""
     shares = (f"{share:.2%}" for share in (version.accuracy, version.low, version.high))
     return version.model, version.version, f"{version.rows:,}", f"{version.right:,}", *shares
 
@@ -135,6 +135,6 @@ def drift(  # noqa: PLR0913 - one option each
 
 
 def drift_row(measure: MeasureDrift) -> tuple[str, ...]:
-    """The cells of DRIFT."""
+    """Return the cells of DRIFT."""
     p_value = "" if measure.ks_p is None else f"{measure.ks_p:.2g}"
     return measure.measure, f"{measure.psi:.3f}", f"{measure.js:.3f}", p_value, "drifts" if measure.drifts else "steady"

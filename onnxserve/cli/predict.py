@@ -7,7 +7,6 @@ from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import msgspec
 import typer
 
@@ -36,6 +35,8 @@ def ask(  # noqa: PLR0913 - all but four are optional
     timeout_s: float = ANSWER_S,
 ) -> dict[str, Any]:
     """Ask for one prediction; ServerError carries the server's reason."""
+    import httpx  # here for a quick start, as in `Address`
+
     path = f"/predictions/{model}" + (f"/{version}" if version else "")
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
@@ -57,14 +58,14 @@ def ask(  # noqa: PLR0913 - all but four are optional
 
 
 def golden_body(archive: Path) -> bytes:
-    """The first golden row of an archive as a request body."""
+    """Return the first golden row of an archive as a request body."""
     with open_archive(archive) as opened:
         golden = msgspec.json.decode(member(opened, "golden.json"))
     return msgspec.json.encode({"instances": golden["instances"][:1]})
 
 
 def encode(text: str) -> tuple[bytes, str]:
-    """Body and content type of what a person typed: `@file`, JSON, or plain text."""
+    """Return body and content type of what a person typed: `@file`, JSON, or plain text."""
     if text.startswith("@"):
         path = Path(text[1:])
         if not path.is_file():

@@ -8,6 +8,6 @@ from .console import console
 
 
 def steps_bar(*, transient: bool = False) -> Progress:
-    """A bar that counts steps and shows the time that has passed."""
+    """Return a bar that counts steps and shows the time that has passed."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), console=console, transient=transient)

@@ -35,12 +35,12 @@ MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's 
 
 
 def settings_from(**flags: object) -> Settings:
-    """Settings from file, environment (ONNXSERVE_…) and the flags that were given."""
+    """Return the settings from file, environment (ONNXSERVE_…) and the flags that were given."""
     return resolve_settings(os.environ, flags)
 
 
 def release_of(settings: Settings) -> ReleaseService:
-    """Release steps on the server that the settings name."""
+    """Return the release steps on the server that the settings name."""
     defaults = read_config(settings.gateway_file).default
     role_store = RoleStore(settings.state)
     return ReleaseService(

@@ -39,7 +39,7 @@ def table_lines(headings: Sequence[str], rows: Sequence[Sequence[object]], width
 
 
 def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """Width of each column, or None where whole words don't fit."""
+    """Return the width of each column, or None where whole words don't fit [characters]."""
     columns = [[heading, *column] for heading, column in zip(headings, _transpose(headings, cells), strict=True)]
     widths = [max(len(line) for cell in column for line in cell.splitlines() or [""]) for column in columns]
     least = [
@@ -60,7 +60,7 @@ def _transpose(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[
 
 
 def _row(headings: Sequence[str], row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """The lines of one row."""
+    """Return the lines of one row."""
     wrapped = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
     lines = []
     for at in range(max(len(cell) for cell in wrapped)):
@@ -74,7 +74,7 @@ def _row(headings: Sequence[str], row: Sequence[str], widths: Sequence[int]) -> 
 
 
 def _blocks(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Each row as lines of `heading: value`, with an empty line between rows."""
+    """Return each row as lines of `heading: value`, with an empty line between rows."""
     margin = max(map(len, headings)) + GAP  # the heading, a colon, a space
     lines: list[str] = []
     for row in cells:
@@ -87,7 +87,7 @@ def _blocks(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int)
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    """A cell's lines, broken between words alone."""
+    """Return a cell's lines, broken between words alone."""
     width = max(1, min(width, len(cell) + 1))
     return [
         line

@@ -6,7 +6,7 @@ from onnxserve.gateway import RoleStore, read_config
 from onnxserve.gateway.gateway import ACCESS_LOG, ERROR_LOG
 from onnxserve.gateway.nginx_process import RunningGateway
 from onnxserve.monitoring.observer import Observer
-from onnxserve.release import Controller, ReleaseService
+from onnxserve.release import ReleaseService
 from onnxserve.release.brownout import Ladder, Pressures
 from onnxserve.release.observations import NAME as OBSERVATIONS
 from onnxserve.supervisor import Events, LogLimits, LogWriter, Rotation
@@ -21,6 +21,8 @@ class Tick:
     """Keeps roles in force, steps canaries, reloads replaced certificates, rotates logs."""
 
     def __init__(self, settings: Settings, release: ReleaseService, events: Events, observer: Observer) -> None:
+        from onnxserve.release.controller import Controller  # it imports numpy, which only a server needs
+
         self.events = events
         self.gateway: RunningGateway | None = None
         self._settings = settings

@@ -24,7 +24,7 @@ TRACES, METRICS, PREDICTIONS = "ONNXSERVE_TRACES", "ONNXSERVE_METRICS", "ONNXSER
 
 
 def start_monitoring(settings: Settings, running: contextlib.ExitStack) -> tuple[dict[str, str], Observer]:
-    """Variables for the workers, where the environment doesn't say otherwise, and who watches the gateway.
+    """Return variables for the workers, unless the environment sets them, and the observer of the gateway.
 
     Observer and exporter end with `running`. GatewayError if spans are wanted and can't be made.
     """
@@ -42,11 +42,11 @@ def start_monitoring(settings: Settings, running: contextlib.ExitStack) -> tuple
 
 
 def prediction_settings(predictions: Predictions, settings: Settings) -> str:
-    """The prediction log's settings as handlers read them."""
+    """Return the prediction log's settings as handlers read them: JSON."""
     fields = msgspec.structs.asdict(predictions) | {"folder": str(log_folder(predictions, settings))}
     return msgspec.json.encode(fields).decode()
 
 
 def log_folder(predictions: Predictions, settings: Settings) -> Path:
-    """Where the prediction log is; relative to the working folder, as the state is."""
+    """Return the folder of the prediction log; a relative path is below the working folder, as the state is."""
     return Path(predictions.folder or settings.state / "predictions").resolve()

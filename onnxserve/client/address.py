@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 UNIX = "unix:"
 PROBE_S = 1.0
@@ -27,14 +28,20 @@ class Address:
 
     def transport(self, **options: Any) -> httpx.HTTPTransport:
         """Return an httpx transport without the environment's proxies; `options` are those of httpx.HTTPTransport."""
+        import httpx  # it takes longer than all else that a command imports, and few commands send requests
+
+        from .socket_transport import SocketTransport
+
         # Otherwise httpx reads all certificate authorities, which takes tens of milliseconds.
         options.setdefault("verify", self.url.startswith("https:"))
         if self.path is None:
             return httpx.HTTPTransport(trust_env=False, **options)
-        return _SocketTransport(self, **options)
+        return SocketTransport(self, **options)
 
     def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:
         """Return an HTTP client whose paths are relative to this address."""
+        import httpx
+
         return httpx.Client(
             base_url=self.url, transport=self.transport(), timeout=timeout_s, headers=headers, trust_env=False
         )
@@ -56,31 +63,12 @@ class Address:
         return connection
 
     def listening(self) -> bool:
-        """Whether a process accepts connections there."""
+        """Return whether a process accepts connections there."""
         try:
             self.connect(PROBE_S).close()
         except OSError:
             return False
         return True
-
-
-class _SocketTransport(httpx.HTTPTransport):
-    """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't."""
-
-    def __init__(self, address: Address, **options: Any) -> None:
-        super().__init__(uds=str(address.path), trust_env=False, **options)
-        self._address = address
-        self._connected = False
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; httpx.ConnectError if nobody listens."""
-        if not self._connected:
-            try:
-                self._address.connect(PROBE_S).close()
-            except OSError as error:
-                raise httpx.ConnectError(error.strerror or str(error), request=request) from error
-            self._connected = True
-        return super().handle_request(request)
 
 
 def loopback(port: int) -> Address:
@@ -94,5 +82,5 @@ def unix(path: Path) -> Address:
 
 
 def parse_address(text: str) -> Address:
-    """Parse `http://host:port` or `unix:/path/to.sock`."""
+    """Return the address that `http://host:port` or `unix:/path/to.sock` names."""
     return unix(Path(text.removeprefix(UNIX))) if text.startswith(UNIX) else Address(text.rstrip("/"))

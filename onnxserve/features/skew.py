@@ -86,7 +86,7 @@ def online_values(url: str, query: Join, rows: dict[str, list[Any]]) -> dict[str
 
 
 def is_close(online: Any, offline: Any, tolerance: float) -> bool:
-    """Whether both values are unknown, or equal; numbers within the tolerance."""
+    """Return whether both values are unknown, or equal; numbers within the tolerance."""
     if not all(isinstance(value, int | float) for value in (online, offline)):
         return bool(online == offline)
     return math.isclose(online, offline, rel_tol=tolerance, abs_tol=tolerance)

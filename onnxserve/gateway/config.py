@@ -21,7 +21,7 @@ LARGE = 1_000_000  # bytes: by the digits of its length nginx tells a large body
 
 
 def bracket_host(host: str) -> str:
-    """An address as URLs and nginx write it (RFC 3986, section 3.2.2)."""
+    """Return an address as URLs and nginx write it (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

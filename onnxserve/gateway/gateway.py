@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from onnxserve.client import Address, unix
@@ -71,7 +70,7 @@ class Control:
         self._call("POST", "/disk", b"1" if full else b"")
 
     def alive(self) -> bool:
-        """Whether the gateway answers."""
+        """Return whether the gateway answers."""
         try:
             self.in_force()
         except GatewayError:
@@ -79,6 +78,8 @@ class Control:
         return True
 
     def _call(self, method: str, path: str, content: bytes = b"") -> InForce:
+        import httpx  # here for a quick start, as in `Address`
+
         try:
             with unix(self._socket).client(ANSWER_S) as client:
                 return msgspec.json.decode(client.request(method, path, content=content).content, type=InForce)

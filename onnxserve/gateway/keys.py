@@ -46,7 +46,7 @@ class Key(msgspec.Struct, frozen=True):
     expires: Time | None = None
 
     def has_expired(self, moment: dt.datetime) -> bool:
-        """Whether the key has expired at this moment."""
+        """Return whether the key has expired at this moment."""
         return self.expires is not None and self.expires <= moment
 
 

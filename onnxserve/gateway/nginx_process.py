@@ -52,7 +52,7 @@ class RunningGateway:
     _cleared: bool = False
 
     def alive(self) -> bool:
-        """Whether nginx runs; that doesn't tell whether it answers."""
+        """Return whether nginx runs; that doesn't tell whether it answers."""
         return self.process.poll() is None
 
     def stop(self) -> None:

@@ -34,7 +34,7 @@ class RoleStore:
 
     @property
     def roles(self) -> Roles:
-        """The roles as last set. GatewayError when the file is damaged and was never read before."""
+        """Return the roles as last set. GatewayError when the file is damaged and was never read before."""
         self._known = self._read() or self._known
         return self._known or Roles()
 
@@ -48,7 +48,7 @@ class RoleStore:
 
     @property
     def control(self) -> Control | None:
-        """The running gateway's control socket; None when no gateway should run."""
+        """Return the running gateway's control socket; None when no gateway should run."""
         return Control(self._run / CONTROL) if (self._run / RUNNING).is_file() else None
 
     def move(self, step: Callable[[Roles], Roles], *, before: Callable[[Roles], None] | None = None) -> Roles:
@@ -102,7 +102,7 @@ class RoleStore:
             return actions
 
     def _read(self) -> Roles | None:
-        """The roles in the file; None if the file was lost, or was damaged after it had been read."""
+        """Return the roles in the file; None if the file was lost, or was damaged after it had been read."""
         try:
             return read_roles(roles_path(self._state))
         except GatewayError:

@@ -81,13 +81,13 @@ class Roles(msgspec.Struct, frozen=True):
 
 
 def roles_path(state: Path) -> Path:
-    """The file in a state folder that records the roles; its former name while only that file is there."""
+    """Return the path of the roles' file in a state folder; its former name while only that file is there."""
     path, former = state / FILE, state / FORMER_FILE
     return former if former.is_file() and not path.is_file() else path
 
 
 def read_roles(path: Path) -> Roles | None:
-    """The roles as they were last written; None when there is no file. GatewayError when the file is damaged."""
+    """Return the roles as last written; None when there is no file. GatewayError when the file is damaged."""
     return read_json(path, Roles, fix="remove the file: the versions under [default] serve, else the oldest")
 
 

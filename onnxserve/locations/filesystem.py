@@ -53,7 +53,7 @@ def version_mark(info: dict[str, Any]) -> str:
 
 
 def is_wild(path: str) -> bool:
-    """Tell whether a path is a glob."""
+    """Return whether a path is a glob."""
     return any(sign in path for sign in "*?[")
 
 

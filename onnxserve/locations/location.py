@@ -69,14 +69,14 @@ class Location(NamedTuple):
 
 
 def is_remote(text: str) -> bool:
-    """Tell whether a text is a URL of another machine, and no path of this one."""
+    """Return whether a text is a URL of another machine, and no path of this one."""
     return bool(Location(text).scheme)
 
 
 def parse_location(text: str, sha256: str = "") -> Location:
     """Read `LOCATION`, with its pin beside it, or `LOCATION@sha256:DIGEST`.
 
-    SourceError for a digest that is none, for two digests, and for a password in a URL.
+    SourceError for a malformed digest, for two digests, for a password in a URL, and for http:// without a pin.
     """
     url, mark, digest = text.rpartition(MARK)
     location = Location(url, digest) if mark else Location(text, sha256)
@@ -108,10 +108,10 @@ def _check_password(location: Location) -> None:
 
 
 def is_function(text: str) -> bool:
-    """Tell whether a text names a function, as `file.py:name` or `module:name`."""
+    """Return whether a text names a function, as `file.py:name` or `module:name`."""
     return not text.startswith(PREDICTIONS) and FUNCTION.fullmatch(text) is not None
 
 
 def is_prediction_log(text: str) -> bool:
-    """Tell whether a text names the prediction log of a model, as `predictions:NAME/VERSION`."""
+    """Return whether a text names the prediction log of a model, as `predictions:NAME/VERSION`."""
     return text.startswith(PREDICTIONS)

@@ -22,17 +22,17 @@ class Panel(NamedTuple):
 
 
 def quantile(share: float, name: str, by: str) -> str:
-    """Return the quantile of a histogram over five minutes."""
+    """Return the PromQL expression of a histogram's quantile over five minutes; `share` is from 0 to 1."""
     return f"histogram_quantile({share}, sum by (le, {by}) (rate({name}_bucket{{{CHOSEN}}}[5m])))"
 
 
 def rate(name: str, by: str, chosen: str = CHOSEN) -> str:
-    """Return the rate of a counter per second over five minutes."""
+    """Return the PromQL expression of a counter's rate per second over five minutes."""
     return f"sum by ({by}) (rate({name}{{{chosen}}}[5m]))"
 
 
 def mean(name: str, by: str) -> str:
-    """Return the mean of a histogram over five minutes."""
+    """Return the PromQL expression of a histogram's mean over five minutes."""
     return f"sum by ({by}) (rate({name}_sum{{{CHOSEN}}}[5m])) / sum by ({by}) (rate({name}_count{{{CHOSEN}}}[5m]))"
 
 

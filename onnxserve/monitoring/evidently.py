@@ -29,7 +29,10 @@ LABEL = "label"
 
 @dataclass(frozen=True)
 class MeasureDrift:
-    """The drift of one measure: PSI, Jensen-Shannon distance, and the Kolmogorov-Smirnov p-value, None for labels."""
+    """The drift of one measure: PSI, Jensen-Shannon distance, and the p-value of the Kolmogorov-Smirnov test.
+
+    A measure of labels has no p-value.
+    """
 
     measure: str
     psi: float

@@ -99,7 +99,7 @@ def remove_stale_gauges(folder: Path) -> None:
 
 
 def process_exists(pid: int) -> bool:
-    """Whether a process has this id."""
+    """Return whether a process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from onnxserve.errors import MonitorError
 
 
 def read_logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Yield each version with its answered rows; MonitorError if there is no log."""
+    # It imports pandas if that is installed, which takes an export a second that reads no log.
+    import pyarrow.dataset as ds
+
     folders = sorted(path for path in (log / model).glob("*") if path.is_dir())
     if not folders:
         fix = "set [predictions] percent in gateway.toml to turn the log on"

@@ -55,7 +55,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def listening(port: int) -> bool:
-    """Whether a process listens on a TCP port of this machine."""
+    """Return whether a process listens on a TCP port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -49,7 +49,7 @@ def check_socket_path(path: Path) -> None:
 
 
 def run_folder_is_locked(run: Path) -> bool:
-    """Whether a supervisor runs with this run folder."""
+    """Return whether a supervisor runs with this run folder."""
     try:
         descriptor = os.open(run / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

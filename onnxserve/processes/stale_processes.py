@@ -96,7 +96,7 @@ def kill_exactly(pid: int, started: int) -> None:
 
 
 def is_running(pid: int, started: int) -> bool:
-    """Whether a process still runs; a zombie doesn't."""
+    """Return whether a process still runs; a zombie doesn't."""
     fields = _stat(pid)
     return bool(fields) and int(fields[19]) == started and fields[0] != "Z"
 
@@ -122,7 +122,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def is_working_below(pid: int, folder: Path) -> bool:
-    """Whether a process's working folder is `folder` or inside it."""
+    """Return whether a process's working folder is `folder` or inside it."""
     try:
         return (PROC / str(pid) / "cwd").resolve().is_relative_to(folder.resolve())
     except OSError:

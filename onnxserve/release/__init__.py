@@ -1,8 +1,7 @@
 """Moving traffic between versions of a model without losing a request."""
 
-from .controller import Controller
 from .history import History
 from .service import ReleaseService
 from .versions import VersionStatus
 
-__all__ = ["Controller", "History", "ReleaseService", "VersionStatus"]
+__all__ = ["History", "ReleaseService", "VersionStatus"]

@@ -116,7 +116,7 @@ class Comparison(msgspec.Struct):
         return [self._harm(name, log) for name, log in self.logs().items() if log >= self.limit]
 
     def is_busier(self) -> bool:
-        """Whether the canary is slower or less available while it has more load."""
+        """Return whether the canary is slower or less available while it has more load."""
         return any(account.evidence.log >= self.limit for account in self.busier.values())
 
     def _harm(self, name: str, log: float) -> Harm:
@@ -130,7 +130,7 @@ class Comparison(msgspec.Struct):
 
 
 def share(rank: int) -> float:
-    """The share of the wealth that is bet on the label that came as number `rank`; all shares sum to less than 1."""
+    """Return the share of the wealth that is bet on the label number `rank`; all shares sum to less than 1."""
     return 1 / (rank * (rank + 1))
 
 
@@ -143,6 +143,6 @@ def new_account(starts: int, blocks: int, *, both: bool) -> Account:
 
 
 def new_comparison(alpha: float, starts: int) -> Comparison:
-    """A comparison without data, for a rollout of `starts` steps; the measures share `alpha` evenly."""
+    """Return a comparison without data, for a rollout of `starts` steps; the measures share `alpha` evenly."""
     measures = {name: new_account(starts, 0, both=name in EITHER) for name in MEASURES if name != "label"}
     return Comparison(alpha, starts, measures, {name: new_account(starts, 0, both=False) for name in sorted(LOADED)})

@@ -149,7 +149,7 @@ class Controller:
 
 
 def rollout_path(state: Path, model: str, version: str) -> Path:
-    """The file of a canary's rollout while it is under way."""
+    """Return the path of a canary's rollout while it is under way."""
     return state / FOLDER / f"{model}-{version}{SUFFIX}"
 
 
@@ -179,7 +179,7 @@ def archive_rollout(path: Path, rollout: Rollout, ended: str, now: float) -> lis
 
 
 def read_rollouts(state: Path) -> list[Rollout]:
-    """Rollouts under way; a file with the former suffix gets the present one."""
+    """Return the rollouts under way; a file with the former suffix gets the present one."""
     for former in sorted((state / FOLDER).glob(f"*{FORMER_SUFFIX}")):
         former.rename(former.with_suffix(SUFFIX))
     paths = sorted((state / FOLDER).glob(f"*{SUFFIX}"))

@@ -45,7 +45,7 @@ class ControllerLock:
 
 
 def controller_runs(state: Path, within_s: float) -> bool:
-    """Whether a controller holds the lock, or takes it within `within_s` seconds."""
+    """Return whether a controller holds the lock, or takes it within `within_s` seconds."""
     lock, deadline = ControllerLock(state), time.monotonic() + within_s
     while lock.take():
         lock.close()

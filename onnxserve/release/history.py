@@ -95,7 +95,7 @@ def append(path: Path, line: bytes) -> None:
 
 
 def _ends_a_line(stream: io.FileIO, size: int) -> bool:
-    """Whether the file ends with a whole line; a power failure may leave half of one, which spoils the next."""
+    """Return whether the file ends with a whole line; a power failure may leave half of one, which spoils the next."""
     if not size or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         return True
     return os.pread(stream.fileno(), 1, size - 1) == b"\n"

@@ -29,7 +29,7 @@ class ServerLog:
 
 
 def is_loaded(management: Management, log: ServerLog, name: str, version: str) -> bool:
-    """Whether a worker of the version is ready; ServerError with the reason once the log says that loading failed."""
+    """Return whether a worker of the version is ready; ServerError with the log's reason if loading failed."""
     if any(state.model_version == version and state.ready for state in management.versions(name)):
         return True
     own = [line for line in log.lines() if refusals([line]).get((name, version))]

@@ -55,5 +55,5 @@ def slow_answers(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
 
 
 def difference(measure: str, stable: Floats, canary: Floats) -> float:
-    """The canary's excess over the stable version in a measure, in standard errors."""
+    """Return the canary's excess over the stable version in a measure, in standard errors."""
     return float(contrast(stable, canary, SCORE_SPREAD if measure == "score" else 0.0))

@@ -52,7 +52,7 @@ class Observation(msgspec.Struct, frozen=True, rename={"summary": "said"}):
             return []
 
     def agrees(self, other: Observation) -> bool:
-        """Whether another answer to the same request has the same labels, as far as both have them."""
+        """Return whether another answer to the same request has the same labels, as far as both have them."""
         # A number stands for the rows after the first ones.
         cut = any(isinstance(row, int) for row in (*self._rows, *other._rows))
         count = min(len(self.labels), len(other.labels)) if cut else None

@@ -47,7 +47,7 @@ class Block:
             del side[::2]
 
     def is_ready(self, least: float) -> bool:
-        """Whether both versions have answered, with at least `least` answers together."""
+        """Return whether both versions have answered, with at least `least` answers together."""
         return all(self.values) and self.count >= least
 
     def samples(self) -> tuple[list[float | str], list[float | str]]:

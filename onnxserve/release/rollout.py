@@ -56,7 +56,10 @@ class Progress(msgspec.Struct):
     stable_s: float = 0.0
 
     def under_way(self, now: float) -> float:
-        """The average number of requests to the stable version under way, by Little's law."""
+        """Return the average number of requests to the stable version under way.
+
+        Little's law: J. Little, "A proof for the queuing formula L = λW", Operations Research 9 (1961).
+        """
         return self.stable_s / max(1e-3, now - self.since)
 
 

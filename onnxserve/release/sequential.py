@@ -26,7 +26,9 @@ BOTH: Floats = np.concatenate([STAKES, -STAKES])
 
 
 def contrast(stable: Floats, canary: Floats, precision: float = 0.0) -> Any:
-    """The difference of two samples of one size in standard errors, along the last axis; 0 where all values are equal.
+    """Return the difference of two samples of one size in standard errors, along the last axis.
+
+    It is 0 where all values are equal.
 
     It changes its sign when the samples are exchanged, and nothing else. `precision` is a spread that values have at
     least: smaller differences count for little.
@@ -37,13 +39,13 @@ def contrast(stable: Floats, canary: Floats, precision: float = 0.0) -> Any:
 
 
 def grow(log_wealth: Floats, difference: Any, stakes: Floats) -> Floats:
-    """Log wealth after a block: log(1 + tanh(stake x difference)) more for each stake of the last axis."""
+    """Return the log wealth after a block: log(1 + tanh(stake x difference)) more for each stake of the last axis."""
     grown: Floats = log_wealth + np.log(2) - np.logaddexp(0, -2 * np.multiply.outer(difference, stakes))
     return grown
 
 
 def log_mean(log_wealth: Floats, axis: int = -1) -> Any:
-    """Log of the mean wealth, which is a wealth too."""
+    """Return the log of the mean wealth along an axis; the mean is a wealth too."""
     return np.logaddexp.reduce(log_wealth, axis=axis) - np.log(log_wealth.shape[axis])
 
 
@@ -73,6 +75,6 @@ class Evidence(msgspec.Struct):
 
     @property
     def log(self) -> float:
-        """Log of the whole wealth, which began with 0; what isn't bet yet is kept."""
+        """Return the log of the whole wealth, which began with 0; what isn't bet yet is kept."""
         waiting = [0.0] * (self.starts - len(self.logs))
         return float(log_mean(np.array([*waiting, *(log_mean(np.array(part)) for part in self.logs)])))

@@ -232,7 +232,7 @@ class ReleaseService(Versions):
         return changes
 
     def _lowers(self, step: Callable[[Roles], Roles], name: str) -> bool:
-        """Whether a step gives no version more traffic; such a step doesn't ask TorchServe, which may hang."""
+        """Return whether a step gives no version more traffic; such a step doesn't ask TorchServe, which may hang."""
         roles = self.role_store.roles
         try:
             return name in roles.models and not transitions.gaining_traffic(roles, step(roles), name)

@@ -75,7 +75,7 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
 
 
 def report_path(state: Path, model: str, shadow: str) -> Path:
-    """The path of a shadow's report in a state folder."""
+    """Return the path of a shadow's report in a state folder."""
     return state / "shadows" / f"{model}-{shadow}.json"
 
 

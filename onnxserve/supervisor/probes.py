@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator
 
-import httpx
-
 from onnxserve.client import Address
 from onnxserve.torchserve import Management
 
@@ -36,9 +34,11 @@ def torchserve_probes(
 
 
 def ask_worker(inference: Address, version: Version | None, timeout_s: float = WORKER_S) -> bool:
-    """Whether a request is answered at all; the refusal of a busy version is an answer."""
+    """Return whether a request is answered at all; the refusal of a busy version is an answer."""
     if version is None:
         return True
+    import httpx  # here for a quick start, as in `Address`
+
     with inference.client(timeout_s, DESCRIBE) as client:
         try:
             client.post("/predictions/{}/{}".format(*version), content=b"{}")

@@ -20,7 +20,7 @@ class Running(Protocol):
         ...
 
     def alive(self) -> bool:
-        """Whether the leader runs."""
+        """Return whether the leader runs."""
         ...
 
     def stop(self) -> None:

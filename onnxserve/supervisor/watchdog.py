@@ -29,7 +29,7 @@ class Watchdog:
         self._thread.start()
 
     def up(self) -> bool:
-        """Whether the service is started and ready; raises the error of a failed first start."""
+        """Return whether the service is started and ready; raises the error of a failed first start."""
         if self._error is not None:
             raise self._error
         return self._up.is_set()

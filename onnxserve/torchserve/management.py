@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 
 from onnxserve.client import Address, parse_address
 from onnxserve.errors import ServerError
 
 from .model_version import ModelVersion, Queue, version_key
+
+if TYPE_CHECKING:
+    import httpx
 
 POLL_S = 0.2
 RACES = 3  # retries after TorchServe's race
@@ -102,7 +104,7 @@ class Management:
         self._document("DELETE", path, response)
 
     def wait(self, what: str, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Poll until `done` returns True; ServerError after the deadline."""
+        """Poll until `condition` returns True; ServerError, which names `what`, after `timeout_s` seconds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline:
@@ -132,6 +134,8 @@ class Management:
         return document
 
     def _answer(self, method: str, path: str, parameters: dict[str, Any] | None, timeout_s: float) -> httpx.Response:
+        import httpx  # here for a quick start, as in `Address`
+
         # One connection per call: polls are rare, and no connection stays open.
         transport = self._transport or self.address.transport()
         client = httpx.Client(base_url=self.address.url, timeout=timeout_s, transport=transport, trust_env=False)

@@ -47,7 +47,7 @@ def busy_addresses(settings: Settings) -> list[str]:
 
 
 def has_kill() -> bool:
-    """Whether the program `kill` exists, which TorchServe runs to end workers; slim images lack it.
+    """Return whether the program `kill` exists, which TorchServe runs to end workers; slim images lack it.
 
     Without it no model is unregistered and no worker is scaled down (`WorkLoadManager.java`).
     """
@@ -89,7 +89,7 @@ class Server:
     begin: int = 0
 
     def alive(self) -> bool:
-        """Whether the frontend runs."""
+        """Return whether the frontend runs."""
         return self.process.poll() is None
 
     def stop(self, patience_s: float = STOP_S) -> None:

@@ -74,13 +74,13 @@ class Settings:
 
 
 def default_file(name: str, *former: str) -> Path:
-    """`config.properties` or `gateway.toml` of the current folder, by this or a former name, else the one we ship."""
+    """Return the file `name` of the current folder, or one of a former name there, else the file that we ship."""
     here = (Path(known) for known in (name, *former))
     return next((path for path in here if path.is_file()), resource(name))
 
 
 def from_file(properties: Mapping[str, str]) -> dict[str, str]:
-    """Settings that `config.properties` holds; its ports are those of a plain server."""
+    """Return the settings that `config.properties` holds; its ports are those of a plain server."""
     values = {}
     for api in ("inference", "management", "metrics"):
         if port := urlsplit(properties.get(f"{api}_address", "")).port:
@@ -91,7 +91,7 @@ def from_file(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def resolve_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
-    """Settings from all four levels; ServerError names the value that is no port.
+    """Return the settings from all four levels; ServerError names a value that isn't a port.
 
     A port that is named by the environment or a flag means a plain server: only those have ports.
     """

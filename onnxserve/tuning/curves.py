@@ -16,7 +16,7 @@ rcParams["svg.hashsalt"] = "onnxserve"  # the same curves give the same bytes
 
 
 def svg(figure: Figure) -> str:
-    """A figure as an element for a page: without a date, so that it is reproducible."""
+    """Return a figure as an element for a page; it has no date, so the same figure gives the same text."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
     text = stream.getvalue()
@@ -24,7 +24,7 @@ def svg(figure: Figure) -> str:
 
 
 def throughput(measured: Measurements, p99_ms: float) -> str:
-    """p99 over the rate answered, one line a setting, and the objective."""
+    """Return a plot of p99 [ms] over the answered rate [requests/s], one line a setting, and of the objective."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
     for point in sorted({search.point for search in measured.rounds}):
@@ -38,7 +38,7 @@ def throughput(measured: Measurements, p99_ms: float) -> str:
 
 
 def plot_batch_times(measured: Measurements) -> str:
-    """Time of a batch over its size, by threads and length."""
+    """Return a plot of a batch's time [ms] over its size [rows], by threads and length."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
     for threads, length in sorted({(timing.threads, timing.length) for timing in measured.times}):
@@ -55,7 +55,7 @@ def plot_batch_times(measured: Measurements) -> str:
 
 
 def section(tuning: Tuning, measured: Measurements) -> str:
-    """The part of the report that a tuning writes."""
+    """Return the part of the report that a tuning writes, as HTML."""
     machine = ", ".join(f"{name} {value}" for name, value in tuning.machine.items())
     text = (
         f"<h2>Tuning</h2><p>{tuning.point}: {tuning.requests_per_second:.0f} requests per second "

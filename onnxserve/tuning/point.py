@@ -31,7 +31,7 @@ class Sample(msgspec.Struct, frozen=True):
     sent: int
 
     def holds(self, p99_ms: float) -> bool:
-        """Tell whether the run keeps the objective: all requests answered, in time, and as fast as they came."""
+        """Return whether the run keeps the objective: all requests answered, in time, and as fast as they came."""
         return self.failed == 0 and self.p99_ms <= p99_ms and self.answered >= 0.9 * self.offered
 
 

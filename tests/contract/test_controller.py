@@ -16,8 +16,9 @@ import pytest
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Auto, Canary, Gateway, Model, Roles, RoleStore, Share
 from onnxserve.gateway.config import Limits
-from onnxserve.release import Controller, History, ReleaseService
+from onnxserve.release import History, ReleaseService
 from onnxserve.release.brownout import UP_AFTER, Ladder, Pressure, Pressures
+from onnxserve.release.controller import Controller
 from onnxserve.release.shadows import read_reports
 from onnxserve.torchserve import Management
 from tests.helpers import plain_http

@@ -13,7 +13,7 @@ import pytest
 from onnxserve.archive import check_content, unpack, write_archive
 from onnxserve.errors import ArchiveError
 from onnxserve.torchserve.command import torchserve_home
-from tests.helpers.hostile import HOSTILE, rezipped
+from tests.helpers.hostile_archives import HOSTILE, rezip
 
 SOURCE = Path(__file__).with_name("Unpack.java")
 DAMAGED = 400
@@ -52,7 +52,7 @@ def test_whatever_is_accepted_unpacks_with_torchserves_code_to_the_bytes_that_we
     }
     write_archive(store / "good.mar", members, {"model": {"modelName": "good", "modelVersion": "1.0.0"}})
     good = (store / "good.mar").read_bytes()
-    foreign = rezipped(good, without=frozenset({"digests.json"}))
+    foreign = rezip(good, without=frozenset({"digests.json"}))
     (store / "foreign.mar").write_bytes(foreign)
     chance = random.Random(18)
     for number in range(DAMAGED):

@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve.archive import contents, write_archive
 from onnxserve.gateway import Auto, Canary
-from onnxserve.release import Controller
+from onnxserve.release.controller import Controller
 from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import running
 

@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.gateway import METRICS_PAGE
 from tests.helpers import plain_http
-from tests.helpers.browser import WAIT_S, asked, text
+from tests.helpers.browser import WAIT_S, playground_answer, text
 from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running
@@ -70,12 +70,12 @@ def test_what_was_proven_is_there_beside_what_the_worker_found(page):
 
 def test_the_playgrounds_form_is_the_models_signature(page):
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("sentiment")
-    assert asked(page)["predictions"][0]["label"] == "positive"  # type: ignore[index]
+    assert playground_answer(page)["predictions"][0]["label"] == "positive"  # type: ignore[index]
     assert text(page, "#play-time").startswith("200 in ")
     assert "by version 1.0.0" in text(page, "#play-time")
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("segment")
     assert len(page.find_elements(By.CSS_SELECTOR, "#play-row input")) == 18
-    assert "predictions" in asked(page)
+    assert "predictions" in playground_answer(page)
     assert "/predictions/segment" in text(page, "#play-curl")
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("churn")
     names = [field.get_attribute("name") for field in page.find_elements(By.CSS_SELECTOR, "#play-row input")]
@@ -87,7 +87,7 @@ def test_an_image_that_is_chosen_is_shown_and_asked_about(page, tmp_path):
     Select(page.find_element(By.ID, "play-model")).select_by_visible_text("digits")
     page.find_element(By.CSS_SELECTOR, "#play-row input[type=file]").send_keys(str(tmp_path / "digit.png"))
     WebDriverWait(page, WAIT_S).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#play-row img"))
-    assert "predictions" in asked(page)
+    assert "predictions" in playground_answer(page)
 
 
 def test_requests_are_seen_while_they_come(page, console):

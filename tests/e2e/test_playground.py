@@ -15,8 +15,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve_handlers.tasks.segmentation_masks import decode_runs, encode_png
-from tests.helpers import credit, detector, listener, magika, minilm, premises, residual
-from tests.helpers.browser import WAIT_S, asked, text
+from tests.helpers import credit, detector, magika, minilm, premises, residual, sound_classifier
+from tests.helpers.browser import WAIT_S, playground_answer, text
 from tests.helpers.photos import photos
 from tests.helpers.scores import same
 from tests.helpers.sounds import sounds
@@ -53,7 +53,7 @@ def choose(page: webdriver.Chrome, model: str, **fields: str) -> None:
 
 
 def predicted(page: webdriver.Chrome) -> Any:
-    predictions: Any = asked(page)["predictions"]
+    predictions: Any = playground_answer(page)["predictions"]
     return predictions[0]
 
 
@@ -103,12 +103,12 @@ def test_photos_are_classified_by_a_function_and_by_an_old_archive(page, tmp_pat
 
 
 def test_a_chosen_sound_can_be_heard(page, real_models, tmp_path):
-    content, samples = sounds(listener.RATE)["low.wav"]
-    prediction = upload(page, "listener", tmp_path / "low.wav", content, "audio")
+    content, samples = sounds(sound_classifier.RATE)["low.wav"]
+    prediction = upload(page, "sound-classifier", tmp_path / "low.wav", content, "audio")
     duration = "return document.querySelector('#play-row audio')?.duration"
     WebDriverWait(page, WAIT_S).until(lambda page: page.execute_script(duration) == 0.5)
-    assert text(page, "#play-curl") == f"curl -T sound.wav {real_models.url}/predictions/listener"
-    assert same(prediction, listener.scores(samples))
+    assert text(page, "#play-curl") == f"curl -T sound.wav {real_models.url}/predictions/sound-classifier"
+    assert same(prediction, sound_classifier.scores(samples))
 
 
 def test_a_handler_of_a_users_own_gets_the_file_that_it_reads(page, real_models, tmp_path):
@@ -121,7 +121,7 @@ def test_a_handler_of_a_users_own_gets_the_file_that_it_reads(page, real_models,
 
 def test_a_handler_of_which_nothing_is_known_gets_the_body_as_it_is_typed(page):
     choose(page, "doubler", row='{"numbers": [1, 2.5]}')
-    assert asked(page) == {"numbers": [2, 5]}
+    assert playground_answer(page) == {"numbers": [2, 5]}
     assert '{"numbers":[1,2.5]}' in text(page, "#play-curl")
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import batch_jobs
-from tests.helpers.listener import RATE, files, scores
 from tests.helpers.real_models import archive_of
 from tests.helpers.scores import same
 from tests.helpers.serving import Serving
+from tests.helpers.sound_classifier import RATE, files, scores
 from tests.helpers.sounds import saved, sounds, tone
 
 
@@ -22,7 +22,7 @@ def expected() -> dict[str, dict[str, float]]:
 
 
 def ask(server: Serving, content: bytes, kind: str = "") -> tuple[int, Any]:
-    answer = server.post("listener", content, kind)
+    answer = server.post("sound-classifier", content, kind)
     return answer.status_code, answer.json()
 
 
@@ -41,7 +41,7 @@ def test_a_sound_of_another_rate_gets_the_answer_of_its_waveform(real_models):
 
 def test_samples_in_json_get_the_same_answer(real_models, expected):
     rows = {name: {"audio": samples.astype(float).tolist()} for name, (_, samples) in sounds(RATE).items()}
-    predictions = real_models.predictions("listener", [*rows.values()])
+    predictions = real_models.predictions("sound-classifier", [*rows.values()])
     assert [name for name, row in zip(rows, predictions, strict=True) if not same(row, expected[name])] == []
 
 
@@ -51,7 +51,7 @@ def test_a_sound_that_is_too_long_is_refused_by_its_length(real_models):
 
 
 def test_a_folder_of_sounds_is_scored_with_the_same_answers(artefacts, expected, tmp_path):
-    batch_jobs.run(archive_of(artefacts, "listener"), artefacts / "sounds", tmp_path / "out", keep=("path",))
+    batch_jobs.run(archive_of(artefacts, "sound-classifier"), artefacts / "sounds", tmp_path / "out", keep=("path",))
     rows = batch_jobs.read(tmp_path / "out").to_pylist()
     assert len(rows) == len(expected)
     for row in rows:

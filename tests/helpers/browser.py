@@ -38,7 +38,7 @@ def text(page: webdriver.Chrome, selector: str) -> str:
     return content
 
 
-def asked(page: webdriver.Chrome) -> dict[str, object]:
+def playground_answer(page: webdriver.Chrome) -> dict[str, object]:
     """Return what the playground shows after a click."""
     page.execute_script("document.getElementById('play-answer').textContent = 'waiting'")
     page.find_element(By.CSS_SELECTOR, "#play button").click()

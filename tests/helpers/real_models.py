@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from onnxserve.cli.app import app
 from onnxserve.scaffold import new_model
 
-from . import credit, detector, listener, magika, minilm, premises, recurrent, residual
+from . import credit, detector, magika, minilm, premises, recurrent, residual, sound_classifier
 from .import_command import Words
 from .stock import doubler_members, write_zip
 
@@ -46,7 +46,7 @@ IMPORTED: Mapping[str, Callable[[Path], Words]] = MappingProxyType(
         "file-types": file_types,
         "credit": credit.command,
         "detector": detector.command,
-        "listener": listener.command,
+        "sound-classifier": sound_classifier.command,
         "recurrent": recurrent.command,
         "old": residual.old_command,
         "discs": discs,

@@ -26,7 +26,6 @@ from .fitted import read_fitted
 from .graph import read_graph
 from .options import ImportOptions
 from .outline import Outline
-from .pretrained import read_pretrained
 from .row_trial import read_rows
 from .toml_text import toml_text
 from .torchserve_archive import is_torchserve, read_archive
@@ -92,6 +91,8 @@ def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: I
         return _inside(artefact, model.file, folder), {}
     file = model_in(path) if path.is_dir() else path
     if file.is_dir():
+        from .pretrained import read_pretrained  # it imports torch, which no other artefact needs
+
         read_pretrained(outline, file)
         return artefact.reference, {}
     return read_file(outline, artefact, file, folder, options), {}

@@ -41,7 +41,7 @@ class FromSounds(FromSamples):
     """The same for samples of one length, which silence fills."""
 
     def forward(self, audio: torch.Tensor) -> Any:
-        """Return what the model does; `audio` has the shape (rows, samples)."""
+        """Return what the model returns; `audio` has the shape (rows, samples)."""
         return self.model(**{self.main_input: self.spectrogram(audio)})
 
 
@@ -49,7 +49,7 @@ class FromMaskedSounds(FromSamples):
     """The same for samples whose own length a mask says, both of shape (rows, samples)."""
 
     def forward(self, audio: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-        """Return what the model does."""
+        """Return what the model returns."""
         return self.model(**{self.main_input: self.spectrogram(audio, attention_mask)})
 
 
@@ -65,7 +65,10 @@ def from_samples(processor: Mapping[str, Any], model: torch.nn.Module) -> torch.
 
 
 class KaldiSpectrogram(torch.nn.Module):
-    """Kaldi's filter banks as ASTFeatureExtractor has them: frames beyond the sound are 0, before the normalisation."""
+    """Kaldi's filter banks as ASTFeatureExtractor has them: frames beyond the sound are 0, before the normalisation.
+
+    Source: https://kaldi-asr.org/doc/feat.html.
+    """
 
     kernel: torch.Tensor
     filters: torch.Tensor
@@ -90,7 +93,7 @@ class KaldiSpectrogram(torch.nn.Module):
         self.spread = 2 * float(processor.get("std", 4.5689974)) if normalises else 1.0
 
     def forward(self, audio: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return the logarithms of energies, shape (rows, frames, filters)."""
+        """Return the logarithms of energies, shape (rows, frames, filters), for arguments of shape (rows, samples)."""
         energies = torch.matmul(self.filters, powers(audio, self.kernel))
         levels = torch.clamp(energies, min=FLOOR).log().transpose(1, 2)
         frames = torch.div(attention_mask.sum(1, keepdim=True) - FRAME, HOP, rounding_mode="floor") + 1
@@ -99,7 +102,10 @@ class KaldiSpectrogram(torch.nn.Module):
 
 
 class WhisperSpectrogram(torch.nn.Module):
-    """Whisper's spectrogram: Slaney's filters, 8 decades below the loudest point at most."""
+    """Whisper's spectrogram: Slaney's filters, 8 decades below the loudest point at most.
+
+    Source: A. Radford et al., "Robust speech recognition via large-scale weak supervision", ICML 2023, section 2.2.
+    """
 
     kernel: torch.Tensor
     filters: torch.Tensor
@@ -116,7 +122,7 @@ class WhisperSpectrogram(torch.nn.Module):
         self.register_buffer("filters", torch.from_numpy(filters.T.astype(np.float32)))
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
-        """Return scaled logarithms of energies, shape (rows, filters, frames)."""
+        """Return scaled logarithms of energies, shape (rows, filters, frames), for `audio` of (rows, samples)."""
         mirrored = functional.pad(audio[:, None], (FRAME // 2, FRAME // 2), mode="reflect")[:, 0]
         energies = torch.matmul(self.filters, powers(mirrored, self.kernel)[:, :, :-1])
         levels = torch.clamp(energies, min=1e-10).log10()

@@ -174,7 +174,7 @@ class AudioInput(EncodedInput):
         return None if self.options.window else [len(row) for row in rows]
 
     def free_axes(self) -> dict[str, int]:
-        """Bound arrays of samples as sounds are bounded."""
+        """Return the most samples of a sound, which bound a client's arrays of samples too; nothing with a window."""
         return {} if self.options.window else {"samples": int(self.options.max_seconds * self.options.sample_rate)}
 
     def least_sizes(self) -> dict[str, int]:

@@ -205,7 +205,7 @@ class ImageInput(EncodedInput):
         }
 
     def tensors(self, rows: Sequence[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[Any]]:
-        """Return `image` in the options' layout and dtype."""
+        """Return `image` in the options' dtype, shape (rows, channels, height, width) or with the channels last."""
         spec = self.options
         sizes = {"N": len(rows), "C": spec.channels, "H": spec.height, "W": spec.width}
         pixels = self.buffers.take("image", tuple(sizes[axis] for axis in spec.layout), np.dtype(spec.dtype))

@@ -260,7 +260,7 @@ class TableInput(InputHooks):
         return features
 
     def row_schema(self) -> Schema:
-        """Return values in column order or by name."""
+        """Return the schema of values in column order or by name."""
         count, schemas = len(self.columns), {column.name: cell_schema(column) for column in self.typed_columns}
         by_order: Schema = {"type": "array", "minItems": count, "maxItems": count}
         distinct = list({str(schema): schema for schema in schemas.values()}.values())

@@ -133,7 +133,7 @@ class TensorsInput(InputHooks):
         return {name: np.stack([row[name] for row in rows]) for name in self.expected}
 
     def row_schema(self) -> Schema:
-        """Return an object of arrays, or any array where the graph has one input."""
+        """Return the schema of an object of arrays, or of any array where the graph has one input."""
         nested: Schema = {"type": ["array", "number", "boolean"]}
         by_name = object_schema(dict.fromkeys(self.expected, nested), [*self.expected])
         return {"anyOf": [by_name, nested]} if len(self.expected) == 1 else by_name

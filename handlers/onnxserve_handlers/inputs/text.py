@@ -153,7 +153,7 @@ class TextInput(InputHooks):
         return {} if mask is None else {AXIS: mask == 1}
 
     def free_axes(self) -> dict[str, int]:
-        """Bound token tensors as texts are bounded."""
+        """Return the most tokens of a text, which bound a client's tensors of tokens too."""
         return {AXIS: self.options.max_tokens}
 
     def check_values(self, tensors: dict[str, npt.NDArray[Any]]) -> None:

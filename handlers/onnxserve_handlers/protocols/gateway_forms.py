@@ -76,7 +76,7 @@ class LimitedForm:
         return self._form.encode_error(error, signature)
 
     def _limit(self, result: Result) -> Result:
-        """With a limit of labels there are no outputs of the graph: logits would tell what `scores` may not."""
+        """Return the result under the limits; one of labels drops the outputs, whose logits would tell all scores."""
         outputs = Outputs()
         if not self._top:
             outputs.update({name: self._round(array) for name, array in result.outputs.items()})

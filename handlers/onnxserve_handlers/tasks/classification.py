@@ -82,7 +82,7 @@ class Classification(TaskHooks):
         ]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a label and its score, and of more scores by label where there are any."""
+        """Return the schema of an object of a label and its score, and of more scores by label where there are any."""
         score: Schema = {"type": "number", "minimum": 0, "maximum": 1}
         fields: Schema = {"label": {"type": "string", "enum": [*self.output.labels]}, "score": score}
         required = [*fields] if self.output.top_k == 1 else [*fields, "scores"]
@@ -135,7 +135,7 @@ def classify_rows(
 
 
 def _best_label(row: list[float]) -> tuple[int, float]:
-    """`best_labels` of one row of logits; numpy's calls alone would take ten times as long."""
+    """Return `best_labels` of one row of logits; numpy's calls alone would take ten times as long."""
     top = max(row)
     return row.index(top), round(1 / sum([math.exp(value - top) for value in row]), DIGITS)
 

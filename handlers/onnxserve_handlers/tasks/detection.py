@@ -87,7 +87,7 @@ class Detection(TaskHooks):
         ]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a list of objects."""
+        """Return the schema of an object with a list of objects."""
         fields: Schema = {
             "label": {"type": "string", "enum": [*self.output.labels]},
             "score": {"type": "number", "minimum": 0, "maximum": 1},

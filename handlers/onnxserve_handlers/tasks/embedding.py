@@ -75,7 +75,7 @@ class Embedding(TaskHooks):
         return [{**prediction, "embedding": vector} for prediction, vector in zip(predictions, vectors, strict=True)]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a list of numbers."""
+        """Return the schema of an object with a list of numbers."""
         return object_schema({"embedding": {"type": "array", "items": {"type": "number"}}}, ["embedding"])
 
     def score(self, prediction: Any) -> float | None:

@@ -59,7 +59,7 @@ class Multilabel(TaskHooks):
         return predictions
 
     def prediction_schema(self) -> Schema:
-        """Return an object of labels, and of the scores of all labels."""
+        """Return the schema of an object with labels, and with the scores of all labels."""
         label: Schema = {"type": "string", "enum": [*self.output.labels]}
         score: Schema = {"type": "number", "minimum": 0, "maximum": 1}
         scores = {"type": "object", "additionalProperties": score}

@@ -38,7 +38,7 @@ class Raw(TaskHooks):
         ]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of the outputs by name; one of rank 1 is a number or a boolean."""
+        """Return the schema of an object with the outputs by name; one of rank 1 is a number or a boolean."""
         value: Schema = {"type": ["array", "number", "boolean"]}
         names = [tensor.name for tensor in self.signature.outputs]
         return object_schema({"outputs": object_schema(dict.fromkeys(names, value), names)}, ["outputs"])

@@ -37,7 +37,7 @@ class Regression(TaskHooks):
         return plain_rows(first_output(outputs))
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a list of numbers."""
+        """Return the schema of an object with a list of numbers."""
         return object_schema({"values": {"type": "array", "items": {"type": "number"}}}, ["values"])
 
     def score(self, prediction: Any) -> float | None:

@@ -55,7 +55,7 @@ class Rerank(TaskHooks):
         return [{"score": score} for score in round_significant(self._scores(outputs)).tolist()]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a number."""
+        """Return the schema of an object with a number."""
         return object_schema({"score": {"type": "number"}}, ["score"])
 
     def label_fault(self, label: Any) -> str:

@@ -82,7 +82,7 @@ class Segmentation(TaskHooks):
         return {**prediction, "masks": masks}
 
     def prediction_schema(self) -> Schema:
-        """Return an object of shares, and of masks in their form."""
+        """Return the schema of an object with shares, and with masks in their form."""
         share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
         labels = self.output.labels
         fields: Schema = {SHARES: object_schema(dict.fromkeys(labels, share), labels)}

@@ -113,7 +113,7 @@ class Tokens(TaskHooks):
         ]
 
     def prediction_schema(self) -> Schema:
-        """Return an object of a list of spans."""
+        """Return the schema of an object with a list of spans."""
         place: Schema = {"type": "integer", "minimum": 0}
         fields: Schema = {
             "label": {"type": "string", "enum": sorted(self.entities)},

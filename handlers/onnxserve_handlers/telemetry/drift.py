@@ -141,7 +141,10 @@ DELTA, CLOCK, BUCKETS, LEAST, GRACE = 0.002, 32, 5, 5, 10
 
 
 class ScoreChanges:
-    """A window of scores (ADWIN) that grows while they stay alike, and drops its older part when they change."""
+    """A window of scores that grows while they stay alike, and drops its older part when they change.
+
+    ADWIN: A. Bifet, R. Gavaldà, "Learning from time-changing data with adaptive windowing", SDM (2007).
+    """
 
     def __init__(self, window: Callable[..., Any], report: Callable[[float, int], None]) -> None:
         self._scores, self._report = window(DELTA, CLOCK, BUCKETS, LEAST, GRACE), report
@@ -193,7 +196,9 @@ def bin_counts(values: Array, edges: Array) -> Counts:
 def distances(reference: Counts, window: Counts) -> dict[str, float]:
     """Return three distances of two sets of counts.
 
-    They are the population stability index, the Jensen-Shannon divergence in bits, and Kolmogorov-Smirnov's.
+    They are the population stability index (N. Siddiqi, "Credit risk scorecards", 2006), the Jensen-Shannon divergence
+    in bits (J. Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37, 1991), and the
+    largest difference of the cumulative shares (Kolmogorov-Smirnov). Both counts have the shape (bins,).
     """
     p, q = reference / reference.sum(), window / window.sum()
     safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
@@ -208,7 +213,8 @@ def distances(reference: Counts, window: Counts) -> dict[str, float]:
 def p_value(reference: Counts, window: Counts) -> float:
     """Return the chance of so large a difference between two draws of one population; rare bins are merged.
 
-    It is the chi-squared test of two binned samples.
+    It is the chi-squared test of two binned samples of different sizes: W. Press et al., "Numerical recipes", 3rd ed.
+    (2007), section 14.3.1. Both counts have the shape (bins,).
     """
     both = reference + window
     rare = both * (window.sum() / both.sum()) < LEAST_EXPECTED

@@ -37,7 +37,7 @@ def kind(data_type: pa.DataType) -> str:
 
 
 def is_image(data_type: pa.DataType) -> bool:
-    """Tell whether a type is `struct<bytes, path>`, in which Hugging Face's datasets keep images and sounds."""
+    """Return whether a type is `struct<bytes, path>`, in which Hugging Face's datasets keep images and sounds."""
     return pa.types.is_struct(data_type) and {"bytes", "path"} == {field.name for field in data_type}
 
 

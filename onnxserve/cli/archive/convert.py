@@ -11,7 +11,6 @@ import typer
 
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, console, show_lines
-from onnxserve.convert import to_asgi, to_triton
 
 
 class Server(StrEnum):
@@ -25,7 +24,6 @@ START = {
     Server.asgi: "cd {output} && uvicorn server:app",
     Server.triton: "tritonserver --model-repository {output}",
 }
-CONVERTERS = {Server.asgi: to_asgi, Server.triton: to_triton}
 
 
 @groups.archive.command()
@@ -42,6 +40,9 @@ def convert(
 
     Example: onnxserve archive convert model_store/segment-1.0.0.mar --to asgi -o out
     """
+    from onnxserve.convert import to_asgi, to_triton  # it imports numpy, which most commands do without
+
+    convert_to = {Server.asgi: to_asgi, Server.triton: to_triton}[to]
     with console.status("checking the archive"):
-        paths = [str(path) for path in CONVERTERS[to](archive, output)]
+        paths = [str(path) for path in convert_to(archive, output)]
     show_lines(paths, *paths, f"then: {START[to].format(output=quote(str(output)))}", as_json=as_json)

@@ -18,7 +18,7 @@ HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")
 
 
 def read_timed_evidence(summary: Summary) -> dict[str, Any] | None:
-    """The evidence with times that export left beside the archive, if it is this archive's."""
+    """Return the evidence with times that export left beside the archive; None without it, or if it is another's."""
     beside = summary.path.with_suffix(".evidence.json")
     try:
         document = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
@@ -29,7 +29,7 @@ def read_timed_evidence(summary: Summary) -> dict[str, Any] | None:
 
 
 def times(document: dict[str, Any] | None) -> dict[str, float]:
-    """Milliseconds a row by variant, at the setting to be served."""
+    """Return the milliseconds per row by variant, at the setting to be served."""
     if document is None:
         return {}
     setting = document["served"]
@@ -41,7 +41,7 @@ def times(document: dict[str, Any] | None) -> dict[str, float]:
 
 
 def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
-    """A row of HEADINGS for each variant that was tried."""
+    """Return a row of HEADINGS for each variant that was tried."""
     evidence = summary.evidence
     source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []

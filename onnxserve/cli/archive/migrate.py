@@ -6,14 +6,16 @@ from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, console, out, show, show_lines
 from onnxserve.errors import ArchiveError
-from onnxserve.migrate import Finding, StockArchive, convert, read_stock, report, wrap
+
+if TYPE_CHECKING:
+    from onnxserve.migrate import Finding, StockArchive
 
 FAILS = "it would not load here; nothing was written"
 
@@ -36,6 +38,8 @@ def lines_of(stock: StockArchive, findings: list[Finding]) -> list[str]:
 
 def show_converted(stock: StockArchive, models: Path, row: Path | None, *, as_json: bool) -> None:
     """Write the model folder and print what comes next."""
+    from onnxserve.migrate import convert
+
     converted = convert(stock, models, row)
     folder = quote(str(converted.folder))
     show_lines(
@@ -70,6 +74,8 @@ def migrate(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve archive migrate old/resnet.mar
     """
+    from onnxserve.migrate import read_stock, report, wrap  # it imports numpy, which most commands do without
+
     with console.status("reading the archive"):
         stock = read_stock(archive, envelope.value if envelope else "")
         findings = report(stock)

@@ -21,6 +21,6 @@ class Entry(NamedTuple):
 
 
 def split_unit(text: str) -> tuple[str, str]:
-    """A meaning without its `[unit]`, and the unit; empty where there is none."""
+    """Return a meaning without its `[unit]`, and the unit; empty where there is none."""
     unit = UNIT.search(text)
     return (text, "") if unit is None else (text[: unit.start()] + text[unit.end() :], unit[1])

@@ -27,7 +27,7 @@ NAMES: dict[type, str] = {
 
 
 def meanings(record: type) -> dict[str, str]:
-    """The docstring line below each field of a record, by the field's name."""
+    """Return the docstring line below each field of a record, by the field's name."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(record))).body
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 - a record is a class
     texts = {}
@@ -39,7 +39,7 @@ def meanings(record: type) -> dict[str, str]:
 
 
 def entries(record: type, table: str = "", skip: frozenset[str] = frozenset()) -> Iterator[Entry]:
-    """One entry for each field; records inside it are tables of their own, after its fields."""
+    """Yield one entry for each field; records inside it are tables of their own, after its fields."""
     texts, inner = meanings(record), list[tuple[type, str]]()
     for field in INSPECT.type_info(record).fields:  # type: ignore[attr-defined]
         if field.name in skip:
@@ -58,7 +58,7 @@ def entries(record: type, table: str = "", skip: frozenset[str] = frozenset()) -
 
 
 def _record(kind: Any) -> type | None:
-    """The record that a field holds: one, several or none."""
+    """Return the record that a field holds, alone or in a list; None for any other field."""
     if isinstance(kind, INSPECT.UnionType):
         records = [record for record in map(_record, kind.types) if record is not None]
         return records[0] if records else None
@@ -68,7 +68,7 @@ def _record(kind: Any) -> type | None:
 
 
 def type_name(kind: Any) -> str:  # noqa: PLR0911 - one for each kind
-    """A type in words, with its bounds."""
+    """Return a type in words, with its bounds."""
     if isinstance(kind, INSPECT.LiteralType):
         return "one of " + ", ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, INSPECT.UnionType):
@@ -89,7 +89,7 @@ def type_name(kind: Any) -> str:  # noqa: PLR0911 - one for each kind
 
 
 def default_of(field: Any) -> str:
-    """A default as TOML writes it; `required` and `none` in words."""
+    """Return a default as TOML writes it; `required` and `none` in words."""
     if field.required:
         return "required"
     value = field.default
@@ -99,7 +99,7 @@ def default_of(field: Any) -> str:
 
 
 def in_code(value: object) -> str:
-    """A value as TOML writes it, in code marks; `none` for no value."""
+    """Return a value as TOML writes it, in code marks; `none` for no value."""
     if value is None or dataclasses.is_dataclass(value):
         return "none"
     return f"`{literal(str(value) if isinstance(value, Path) else value)}`"

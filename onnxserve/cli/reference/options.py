@@ -19,7 +19,7 @@ NAMES: dict[type, str] = {bool: "flag", int: "integer", float: "number", str: "t
 
 
 def commands(group: typer.Typer, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Callable[..., Any]]]:
-    """Every command of a group, at any depth: the words that call it, and its function."""
+    """Yield every command of a group, at any depth: the words that call it, and its function."""
     for command in group.registered_commands:
         assert command.callback is not None  # noqa: S101 - a decorator made it
         yield (*words, command.name or command.callback.__name__.replace("_", "-")), command.callback
@@ -29,7 +29,7 @@ def commands(group: typer.Typer, words: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def options(function: Callable[..., Any], command: str) -> Iterator[Entry]:
-    """An entry for each argument and option of a command."""
+    """Yield an entry for each argument and option of a command."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         kind, info = _split_annotation(hints[name])

@@ -24,7 +24,7 @@ VARIABLE_FIELDS = ("variable", "read by", "type", "unit", "default", "meaning")
 
 
 def page(text: str, name: str = "configuration.md") -> str:
-    """The page of this name with its generated part made anew; ValueError for a page without the mark."""
+    """Return the page of this name with its generated part made anew; ValueError for a page without the mark."""
     head, mark, _ = text.partition(MARK)
     if not mark:
         raise ValueError(f"the page has no line {MARK}")
@@ -32,7 +32,7 @@ def page(text: str, name: str = "configuration.md") -> str:
 
 
 def all_entries() -> dict[str, list[Entry]]:
-    """Entries by the heading of their section."""
+    """Return the entries by the heading of their section."""
     functions = dict(commands(app))
     return {
         "gateway.toml": list(entries(GatewayConfig)),
@@ -45,7 +45,7 @@ def all_entries() -> dict[str, list[Entry]]:
 
 
 def _sections() -> Iterator[str]:
-    """The lines of each section."""
+    """Yield the lines of each section."""
     for heading, rows in all_entries().items():
         yield f"\n## {heading}\n"
         if heading.endswith(".toml"):
@@ -59,7 +59,7 @@ def _sections() -> Iterator[str]:
 
 
 def _tables(entries_: list[Entry]) -> Iterator[str]:
-    """One table of the page for each table of a TOML file."""
+    """Yield the lines of one table of the page for each table of a TOML file."""
     for number, table in enumerate(dict.fromkeys(entry.where for entry in entries_)):
         if table:
             name, _, choice = table.partition(", ")
@@ -89,7 +89,7 @@ def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterat
 
 
 def _hook_sections() -> Iterator[str]:
-    """The lines of each section of hooks."""
+    """Yield the lines of each section of hooks."""
     for heading, rows in tables():
         yield f"\n## {heading}\n"
         yield from _table(HOOKS, rows)

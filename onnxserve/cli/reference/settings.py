@@ -14,7 +14,7 @@ VARIABLE_ONLY = {"plain", "gateway_host"}
 
 
 def setting_entries() -> Iterator[Entry]:
-    """An entry for each setting, with its environment variable and its option."""
+    """Yield an entry for each setting, with its environment variable and its option."""
     for entry in entries(Settings):
         option = "" if entry.name in VARIABLE_ONLY else f"--{entry.name.replace('_', '-')}"
         default = "see meaning" if entry.name in FOUND else entry.default
@@ -22,7 +22,7 @@ def setting_entries() -> Iterator[Entry]:
 
 
 def former_variables() -> Iterator[Entry]:
-    """An entry for each former name of a variable."""
+    """Yield an entry for each former name of a variable."""
     for former, name in FORMER.items():
         meaning = f"Former name of `{PREFIX}{name.upper()}`, for one version more."
         yield Entry("all commands", PREFIX + former, "text", "", "none", meaning)

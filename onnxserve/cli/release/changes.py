@@ -19,7 +19,7 @@ Plan = Annotated[bool, typer.Option("--plan", help="Print what would change and 
 def server(
     config: Path | None, state: Path | None, management_port: int | None, store: Path | None = None
 ) -> ReleaseService:
-    """Release steps on the server that the flags name."""
+    """Return the release steps on the server that the flags name."""
     return release_of(settings_from(config=config, store=store, state=state, management_port=management_port))
 
 

@@ -178,7 +178,7 @@ def rollback(
 
 
 def percentages(text: str) -> tuple[float, ...]:
-    """`1,5,25` as numbers; ReleaseError unless they rise from above 0 to below 100."""
+    """Return the numbers of `1,5,25`; ReleaseError unless they rise from above 0 to below 100."""
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError as error:

@@ -23,14 +23,14 @@ HISTORY = ("time", "by", "action", "version", "changes")
 
 
 def status_row(version: VersionStatus) -> tuple[object, ...]:
-    """The cells of STATUS."""
+    """Return the cells of STATUS."""
     state = ("ready" if version.ready else "not ready") + (", default" if version.default else "")
     numbers = (version.workers, version.pending, version.pending_limit)
     return version.model, version.version, version.role, version.proof or "-", state, *numbers
 
 
 def other_archives(versions: list[VersionStatus]) -> list[str]:
-    """Lines about archives whose file isn't named MODEL-VERSION.mar."""
+    """Return lines about archives whose file isn't named MODEL-VERSION.mar."""
     return [
         f"{version.model} {version.version} is served from {version.archive}"
         for version in versions

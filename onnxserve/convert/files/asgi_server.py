@@ -46,7 +46,7 @@ class Model:
         self._running: asyncio.Task[None] | None = None
 
     async def ask(self, body: bytes, headers: Headers) -> Answer:
-        """One request's answer."""
+        """Return one request's status, headers and body, once a batch with it has run."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((body, headers, future))
         if self._running is None:
@@ -89,7 +89,7 @@ class App:
         self.ready = {"/v2/health/ready", "/v2/health/live", f"{models}/ready"}
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
-        """ASGI's three arguments."""
+        """Answer one HTTP connection by ASGI's events; other kinds of connections are ignored."""
         if scope["type"] != "http":
             return
         body, more, most = b"", True, self.model.signature.input.max_bytes
@@ -102,7 +102,7 @@ class App:
         await respond(send, *await self.answer(scope["method"], scope["path"], body, headers))
 
     async def answer(self, method: str, path: str, body: bytes, headers: Headers) -> Answer:
-        """Status, headers and body."""
+        """Return status, headers and body for a request; 404 for an unknown path."""
         if method == "POST" and path in self.predict_paths:
             return await self.model.ask(body, headers)
         if method == "GET" and path in self.ready:
@@ -112,7 +112,7 @@ class App:
 
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """ASGI's two events."""
+    """Send a response as ASGI's two events."""
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     pairs.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": pairs})
@@ -120,7 +120,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes) -> Non
 
 
 def archive_path() -> Path:
-    """The archive that `ARCHIVE` names, or the only one beside this file."""
+    """Return the archive that `ARCHIVE` names, or the only one beside this file."""
     if named := os.environ.get("ARCHIVE", ""):
         return Path(named)
     [only] = Path(__file__).parent.glob("*.mar")

@@ -38,7 +38,7 @@ class TritonPythonModel:
         self.folder = folder
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One response for each request, in order."""
+        """Return one response for each request, in order."""
         context = self.offline.OfflineContext(self.folder)
         bodies = []
         for request in requests:
@@ -76,7 +76,7 @@ def infer_request(tensors: list[Any]) -> tuple[bytes, bytes]:
 
 
 def output_arrays(head: dict[str, Any], tail: memoryview) -> dict[str, Any]:
-    """Arrays by name; labels and scores have the shape (rows, 1)."""
+    """Return the arrays by name; labels and scores have the shape (rows, 1)."""
     types = {name: kind for kind, name in NAMES.items()}
     arrays: dict[str, Any] = {}
     for output in head["outputs"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -50,6 +52,14 @@ def test_the_help_of_a_command_shows_its_example(monkeypatch, capsys):
     code, out, _ = run("release", "status", "--help", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 0
     assert "Example: onnxserve release status segment" in " ".join(out.split())
+
+
+def test_the_program_imports_no_library_that_only_some_commands_need():
+    code = "import sys, onnxserve.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(completed.stdout.split())
+    assert {"onnxserve", "typer"} <= imported
+    assert not {"httpx", "numpy", "onnxruntime", "pandas", "pyarrow", "torch"} & imported
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnxserve.archive import check_content, open_archive, write_archive
 from onnxserve.errors import ArchiveError
-from tests.helpers.hostile import HOSTILE, LOCAL, local_member, rezipped
+from tests.helpers.hostile_archives import HOSTILE, LOCAL, local_member, rezip
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_second_header_is_seen_by_whoever_reads_in_sequence_and_by_nobody_else
 @pytest.mark.parametrize("packed", [True, False])
 def test_an_archive_of_others_packed_or_not_is_canonical(good, tmp_path, packed):
     path = tmp_path / "foreign.mar"
-    path.write_bytes(rezipped(good.read_bytes(), packed=packed, without=frozenset({"digests.json"})))
+    path.write_bytes(rezip(good.read_bytes(), packed=packed, without=frozenset({"digests.json"})))
     assert check_content(path) == 0
 
 
@@ -85,9 +85,7 @@ def test_sizes_of_64_bits_are_read_and_a_field_that_contradicts_the_header_is_re
 @given(data=st.data())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_accepted_reads_the_same_in_sequence_and_by_the_directory(data, good, tmp_path):
-    content = bytearray(
-        rezipped(good.read_bytes(), packed=data.draw(st.booleans()), without=frozenset({"digests.json"}))
-    )
+    content = bytearray(rezip(good.read_bytes(), packed=data.draw(st.booleans()), without=frozenset({"digests.json"})))
     for _ in range(data.draw(st.integers(0, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "any.mar"

@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve.archive import Stores, fill, make_key, refusals, sign_archive, write_archive
 from onnxserve.archive.store import STAGED
-from tests.helpers.hostile import EVIL, HOSTILE, rezipped
+from tests.helpers.hostile_archives import EVIL, HOSTILE, rezip
 
 
 def write_stored(store: Path, name: str, version: str = "1.0.0", **members: bytes) -> Path:
@@ -78,7 +78,7 @@ def test_with_a_key_only_what_its_owner_signed_is_served(stores, tmp_path):
     signed, unsigned = write_stored(stores.user, "signed"), write_stored(stores.user, "unsigned")
     sign_archive(signed, tmp_path / "signing.pem")
     foreign = stores.user / "foreign.mar"
-    foreign.write_bytes(rezipped(unsigned.read_bytes(), without=frozenset({"digests.json"})))
+    foreign.write_bytes(rezip(unsigned.read_bytes(), without=frozenset({"digests.json"})))
     assert {refusal.file: refusal.reason for refusal in fill(stores, key)} == {
         unsigned.name: "the archive is not signed",
         "foreign.mar": "the archive is not signed",
@@ -90,7 +90,7 @@ def test_with_a_key_only_what_its_owner_signed_is_served(stores, tmp_path):
 
 def test_an_archive_of_others_is_served_where_no_key_is_configured(stores):
     good = write_stored(stores.user, "other")
-    good.write_bytes(rezipped(good.read_bytes(), without=frozenset({"digests.json"})))
+    good.write_bytes(rezip(good.read_bytes(), without=frozenset({"digests.json"})))
     assert fill(stores) == []
     assert served_names(stores) == [good.name]
 

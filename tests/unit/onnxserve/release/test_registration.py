@@ -21,7 +21,7 @@ from onnxserve.release.registration import stored_versions
 from onnxserve.release.store_lock import store_lock
 from onnxserve.torchserve import Management, Settings, own_stores, record_stores, stores_of
 from tests.helpers.fakes import FakeTorchServe
-from tests.helpers.hostile import HOSTILE
+from tests.helpers.hostile_archives import HOSTILE
 
 
 @pytest.fixture

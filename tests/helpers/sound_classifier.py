@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 
-class Listener(nn.Module):
+class SoundClassifier(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(nn.Conv1d(1, 8, 64, 16), nn.ReLU(), nn.Conv1d(8, 8, 5, 2), nn.ReLU())
@@ -32,7 +32,7 @@ class Listener(nn.Module):
 
 def load():
     torch.manual_seed(21)
-    return Listener().eval()
+    return SoundClassifier().eval()
 """
 
 
@@ -40,7 +40,7 @@ def load():
 def network() -> Any:
     """Return the module."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "listener.py"
+        path = Path(folder) / "sound_classifier.py"
         path.write_text(MODEL)
         return load_module(path).load()
 
@@ -73,11 +73,11 @@ def files() -> dict[str, tuple[bytes, np.ndarray]]:
 
 def command(folder: Path) -> Words:
     """Write the function, and sounds as rows, in a folder of each class."""
-    (folder / "listener.py").write_text(MODEL)
+    (folder / "sound_classifier.py").write_text(MODEL)
     for name, (content, samples) in files().items():
         home = folder / "sounds" / label(samples)
         home.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(content)
     length = sets(input__sample_rate=RATE, input__max_seconds=2.0, input__window_seconds=WINDOW / RATE)
     words = ("--kind", "audio", "--labels", ",".join(LABELS), "--rows", "sounds")
-    return ("import", "listener.py:load", "listener", *words, *length, *FP32)
+    return ("import", "sound_classifier.py:load", "sound-classifier", *words, *length, *FP32)
