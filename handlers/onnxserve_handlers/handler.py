@@ -132,7 +132,9 @@ class Handler(Inference):
         Nested lists take up to 35 times the memory of their JSON. Nobody needs them afterwards, unless the kind's rows
         are logged as the client sent them; such bodies are small.
         """
-        request.error = request.error or guard(partial(self.check_together, request.instances or ()))
+        if request.instances is not None and not request.finished:
+            request.instances = list(request.instances)
+            request.error = guard(partial(self.check_together, request.instances))
         nested = any(isinstance(instance, list | dict) for instance in request.instances or ())
         if nested and not request.finished and not self.signature.input.is_loggable:
             self._check([request])

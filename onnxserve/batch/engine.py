@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -77,7 +78,7 @@ class DaftEngine:
 
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
-    ) -> Iterator[PartResult]:
+    ) -> Generator[PartResult, None, None]:
         """Yield finished parts, nearly in the order in which they finish; a bounded number is under way."""
         daft = self._daft
         score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
@@ -86,5 +87,7 @@ class DaftEngine:
         actors = daft.cls(kind, use_process=True, max_concurrency=workers, gpus=min(1, machine.gpus))
         worker = actors(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
         frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
-        for row in frame.select(worker.score(daft.col("part")).alias("done")).iter_rows():
-            yield msgspec.json.decode(row["done"], type=PartResult)
+        rows: Any = frame.select(worker.score(daft.col("part")).alias("done")).iter_rows()
+        with contextlib.closing(rows):
+            for row in rows:
+                yield msgspec.json.decode(row["done"], type=PartResult)

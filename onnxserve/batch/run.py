@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,8 +29,8 @@ class PartRunner(Protocol):
 
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /
-    ) -> Iterator[PartResult]:
-        """Yield the result of each part when it is finished."""
+    ) -> Generator[PartResult, None, None]:
+        """Yield the result of each part when it is finished; closing it ends the workers."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -69,13 +69,16 @@ def score(
     failed = sum(result.failed for result in results.values())
     _check_error_limit(failed, errors, out)
     left = [part for part in plan.parts if part.number not in results]
-    for result in engine.run(plan.job, left, out.url, machine, errors) if left else ():
-        if result.error:
-            raise BatchError(result.error, fix="finished parts are kept: the same command resumes the job")
-        results[result.number] = result
-        failed += result.failed
-        progress(result)
-        _check_error_limit(failed, errors, out)
+    if left:
+        # An error's traceback would keep the engine running until the interpreter ends under its threads.
+        with contextlib.closing(engine.run(plan.job, left, out.url, machine, errors)) as finished:
+            for result in finished:
+                if result.error:
+                    raise BatchError(result.error, fix="finished parts are kept: the same command resumes the job")
+                results[result.number] = result
+                failed += result.failed
+                progress(result)
+                _check_error_limit(failed, errors, out)
     return _write_manifest(plan, out, results)
 
 

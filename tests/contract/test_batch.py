@@ -157,6 +157,15 @@ def test_too_many_bad_rows_stop_the_job_which_can_go_on(archive, tmp_path):
     assert run(archive, path, tmp_path / "out", errors=2).failed == 2
 
 
+def test_a_job_that_fails_has_ended_its_workers_whoever_keeps_the_error(archive, tmp_path):
+    path, engine = tmp_path / "rows.jsonl", Here()
+    path.write_text('{"id": 1, "x": 0, "y": 0}\n{\n{\n{"id": 4, "x": 0, "y": 0}\n')
+    with pytest.raises(BatchError, match="2 bad rows") as caught:
+        run(archive, path, tmp_path / "out", engine, errors=1, part_rows=2)
+    assert caught.value.__traceback__ is not None
+    assert engine.is_closed
+
+
 def test_partitions_become_folders_and_a_limit_ends_early(archive, rows, tmp_path):
     shape = Shape(scores=True, outputs=True, partition=("day",))
     manifest = run(archive, rows, tmp_path / "out", keep=("id", "day"), shape=shape, limit=250)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,18 @@ class Here:
     def __init__(self, most: int = 1000) -> None:
         self.most = most
         self.done: list[int] = []
+        self.is_closed = False
 
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
-    ) -> Iterator[PartResult]:
-        with contextlib.closing(Worker(job, out, machine, max_errors)) as work:
-            for part in parts[: self.most]:
-                self.done.append(part.number)
-                yield work.try_part(part)
+    ) -> Generator[PartResult, None, None]:
+        try:
+            with contextlib.closing(Worker(job, out, machine, max_errors)) as work:
+                for part in parts[: self.most]:
+                    self.done.append(part.number)
+                    yield work.try_part(part)
+        finally:
+            self.is_closed = True
         if len(parts) > self.most:
             raise KeyboardInterrupt
 

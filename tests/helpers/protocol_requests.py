@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,9 @@ def v2_document(arrays: Tensors, **more: Any) -> dict[str, Any]:
     return {"inputs": inputs, **more}
 
 
-def binary_request(arrays: Tensors) -> Request:
+def binary_request(arrays: Tensors, parameters: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> Request:
     """Return a request of V2 whose elements follow the JSON, and which wants its answer in the same form."""
-    document = v2_document(arrays, parameters={"binary_data_output": True})
+    document = v2_document(arrays, parameters={"binary_data_output": True, **parameters}, **more)
     for entry, array in zip(document["inputs"], arrays.values(), strict=True):
         entry |= {"parameters": {"binary_data_size": array.nbytes}}
         del entry["data"]
@@ -84,12 +85,21 @@ def binary_request(arrays: Tensors) -> Request:
     return head + b"".join(array.tobytes() for array in arrays.values()), {"content-type": JSON, HEADER: str(len(head))}
 
 
-def grpc_request(arrays: Tensors) -> Request:
-    """Return a call of V2 with raw elements."""
+def grpc_request(arrays: Tensors, outputs: Sequence[Mapping[str, Any]] = (), **parameters: Any) -> Request:
+    """Return a call of V2 with raw elements; parameters, of outputs too, are as JSON has them."""
     inputs = [{**entry, "data": None} for entry in v2_document(arrays)["inputs"]]
     fields = [{key: value for key, value in entry.items() if key != "data"} for entry in inputs]
     raw = [base64.b64encode(array.tobytes()).decode() for array in arrays.values()]
-    return framed(message_of("ModelInferRequest", inputs=fields, raw_input_contents=raw)), {"content-type": GRPC}
+    selected = [{**output, "parameters": typed_parameters(output.get("parameters", {}))} for output in outputs]
+    call = {"inputs": fields, "raw_input_contents": raw, "outputs": selected}
+    message = message_of("ModelInferRequest", **call, parameters=typed_parameters(parameters))
+    return framed(message), {"content-type": GRPC}
+
+
+def typed_parameters(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return parameters in the fields of their types; one that is None has none."""
+    fields: dict[type, str] = {bool: "bool_param", int: "int64_param", str: "string_param", float: "double_param"}
+    return {name: {} if value is None else {fields[type(value)]: value} for name, value in parameters.items()}
 
 
 def grpc_texts(name: str, element: bytes) -> Request:

@@ -17,10 +17,12 @@ def tone(pitch: float, rate: int, seconds: float = 0.5, level: float = 0.5) -> n
     return samples
 
 
-def saved(samples: np.ndarray, rate: int, kind: str = "WAV", subtype: str | None = None) -> bytes:
+def saved(
+    samples: np.ndarray, rate: int, kind: str = "WAV", subtype: str | None = None, endian: str | None = None
+) -> bytes:
     """Return samples, shape (samples,) or (samples, channels), as a file."""
     stream = io.BytesIO()
-    soundfile.write(stream, samples, rate, subtype, format=kind)
+    soundfile.write(stream, samples, rate, subtype, endian, format=kind)
     return stream.getvalue()
 
 

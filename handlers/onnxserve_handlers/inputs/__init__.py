@@ -6,8 +6,8 @@ import base64
 import binascii
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -24,7 +24,9 @@ __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions",
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
-MOST_WHOLE = 4  # files of the largest size in a request: a few bytes may stand for many pixels or samples
+# Files of the largest size in a request: a few bytes may stand for many pixels or samples. They take time rather than
+# memory, since a thread decodes one at a time: eight take some seconds, less than a batch of requests with one each.
+MOST_WHOLE = 8
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 
 
@@ -97,8 +99,11 @@ class InputHooks:
         """Return the request of a body; `Handler` reads every protocol."""
         raise NotImplementedError
 
-    def check_together(self, instances: Sequence[Any]) -> None:
-        """Raise BodyTooLarge for a request whose instances would take too long together, before any is checked."""
+    def check_together(self, instances: list[Any]) -> None:
+        """Raise BodyTooLarge for a request whose instances would take too long together, before any is checked.
+
+        What it has decoded for that may take an instance's place.
+        """
 
     def check_all(self, instances: Sequence[Any], places: Sequence[int]) -> list[Any]:
         """Return a row or a RequestError for each instance of a batch; `places` are their indices in their requests."""
@@ -200,18 +205,20 @@ class EncodedInput(InputHooks):
         if self.threads > 1:
             self.decoders = ThreadPoolExecutor(self.threads, "decode")
 
-    def check_together(self, instances: Sequence[Any]) -> None:
-        """Raise BodyTooLarge for files that are more than `MOST_WHOLE` of the largest size by their headers."""
-        shares = (self._share_of(instance) for instance in instances) if len(instances) > 1 else ()
-        if any(total > MOST_WHOLE for total in accumulate(shares)):
-            reason = f"the files have more content together than {MOST_WHOLE} of the largest size that one may have"
-            raise BodyTooLarge(reason, where="instances", fix="send several requests")
+    def check_together(self, instances: list[Any]) -> None:
+        """Raise BodyTooLarge for files that are more than `MOST_WHOLE` of the largest size by their headers.
 
-    def _share_of(self, instance: Any) -> float:
-        try:
-            return self.share(self.content(instance, "instances"))
-        except RequestError:  # `check` will say where
-            return 0.0
+        A file takes the place of its base64, which is then decoded once and needs no memory any more.
+        """
+        total = 0.0
+        for index, instance in enumerate(instances if len(instances) > 1 else ()):
+            with suppress(RequestError):  # `check` will say where
+                file = self.content(instance, "instances")
+                total += self.share(file)
+                instances[index] = file if self.raw(file) else instance
+            if total > MOST_WHOLE:
+                reason = f"the files have more content together than {MOST_WHOLE} of the largest size that one may have"
+                raise BodyTooLarge(reason, where="instances", fix="send several requests")
 
     def share(self, content: bytes | bytearray) -> float:  # noqa: ARG002 - a hook
         """Return what share of the largest size a file has by its header; 0 for a file that can't be read."""

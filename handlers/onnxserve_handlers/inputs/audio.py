@@ -16,6 +16,7 @@ from ..errors import InvalidRow
 from ..protocols.body import unwrap
 from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
+from .audio_mpeg import is_mp3
 from .tensors_arrays import MASK_FIX, as_array, check_mask
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
@@ -85,7 +86,7 @@ class AudioInput(EncodedInput):
     """Rows are sounds; each becomes the samples of one channel at the options' rate."""
 
     input_options = AudioOptions
-    packages: ClassVar[tuple[str, ...]] = ("soundfile", "soxr")
+    packages: ClassVar[tuple[str, ...]] = ("miniaudio", "soundfile", "soxr")
     raw_types = ("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg")
     row_keys: tuple[str, ...] = ("audio", "sound", "b64", "data")
     decoding: Any  # the module `audio_decoding`, whose libraries are of an extra
@@ -232,11 +233,6 @@ class AudioInput(EncodedInput):
         rate: Schema = {"type": "integer", "minimum": 1_000, "maximum": 384_000}
         decoded = object_schema({ARRAY: SAMPLES, ARRAY_RATE: rate}, [ARRAY, ARRAY_RATE])
         return object_schema({"audio": {"oneOf": [BASE64, SAMPLES, decoded]}}, ["audio"])
-
-
-def is_mp3(content: bytes | bytearray) -> bool:
-    """Return whether bytes begin with the header of an MPEG frame of layer III (ISO/IEC 11172-3, section 2.4.1.3)."""
-    return len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
 
 
 def import_decoding() -> Any:

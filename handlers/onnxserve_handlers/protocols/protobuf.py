@@ -28,7 +28,8 @@ Payload = bytes | memoryview
 class Kind(NamedTuple):
     """The wire types that a field may have, and the function that makes a value of its bytes or raises ValueError.
 
-    A field with another wire type is skipped like an unknown one.
+    Only the last of them is that of a field that isn't repeated: its one number is never packed. A field with another
+    wire type is skipped like an unknown one.
     """
 
     wires: tuple[int, ...]
@@ -108,7 +109,8 @@ def read_message(message: Message, data: memoryview) -> dict[str, Any]:
     """Return the values of a message by field name, without absent fields; raises UndecodableBody or BodyTooLarge.
 
     A repeated field is a list of its parts; a part of numbers is an array, and `join_numbers` joins them. Bytes are
-    views of `data`. A field that isn't repeated keeps its last value, and a nested message that comes again is merged.
+    views of `data`. A field that isn't repeated keeps its last value, which comes last in the mapping too, as a `oneof`
+    wants it; a nested message that comes again is merged.
     """
     values: dict[str, Any] = {}
     _Reader().read(message, data, values, "")
@@ -131,7 +133,7 @@ class _Reader:
                 if field is None:
                     continue
                 if isinstance(field.kind, Kind):
-                    if wire in field.kind.wires:
+                    if wire in field.kind.wires[0 if field.repeated else -1 :]:
                         self._read_value(field, field.kind, payload, into, where)
                 elif wire == DELIMITED:
                     self._read_nested(field, field.kind, payload, into, where)
@@ -148,7 +150,8 @@ class _Reader:
         if field.repeated:
             into.setdefault(field.name, []).append(value)
         else:
-            into[field.name] = value
+            into.pop(field.name, None)
+            into[field.name] = value[0].item() if isinstance(value, np.ndarray) else value
 
     def _read_nested(
         self, field: Field, message: Message, payload: memoryview, into: dict[str, Any], where: str

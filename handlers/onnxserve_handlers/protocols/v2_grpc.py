@@ -47,9 +47,17 @@ from .v2_http import (
     select_outputs,
 )
 
-# The protocol's messages, as far as a model reads them. Parameters aren't used here; reading them refuses broken ones.
-PARAMETER = Message({1: Field("key", TEXT), 2: Field("value", Message({3: Field("string_param", TEXT)}))})
-PARAMETERS = Field("parameters", PARAMETER, repeated=True)
+# The protocol's messages, as far as a model reads them. A parameter has the last of its fields that was sent.
+VALUE = Message(
+    {
+        1: Field("bool_param", BOOL),
+        2: Field("int64_param", INT64),
+        3: Field("string_param", TEXT),
+        4: Field("double_param", DOUBLE),  # this one and the next are Triton's
+        5: Field("uint64_param", UINT64),
+    }
+)
+PARAMETERS = Field("parameters", Message({1: Field("key", TEXT), 2: Field("value", VALUE)}), repeated=True)
 CONTENTS = Message(
     {
         1: Field("bool_contents", BOOL, repeated=True),
@@ -117,8 +125,16 @@ def read_call(body: bytes | bytearray) -> tuple[InferRequest, dict[str, Any]]:
                 "the elements are both raw and typed", where=f"inputs.{declared.name}", fix="send them once"
             )
         values[declared.name] = from_binary(declared, raw[index]) if raw else _elements(declared, contents or {})
-    outputs = [RequestedOutput(output.get("name", "")) for output in call.get("outputs", [])]
-    return InferRequest(inputs, call.get("id", ""), outputs=outputs), values
+    outputs = [RequestedOutput(output.get("name", ""), parameters_of(output)) for output in call.get("outputs", [])]
+    return InferRequest(inputs, call.get("id", ""), parameters_of(call), outputs), values
+
+
+def parameters_of(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request or an output by name, None for one without a value."""
+    return {
+        entry.get("key", ""): next(reversed(entry.get("value", {}).values()), None)
+        for entry in message.get("parameters", [])
+    }
 
 
 def _input(tensor: dict[str, Any]) -> InputTensor:

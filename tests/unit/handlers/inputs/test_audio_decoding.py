@@ -1,4 +1,4 @@
-"""Samples of a file that holds fewer than its header says."""
+"""Sounds that are cut off, damaged or more than their headers say are refused; whole ones have all their samples."""
 
 from __future__ import annotations
 
@@ -6,21 +6,39 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from onnxserve_handlers.errors import UndecodableBody
-from onnxserve_handlers.inputs.audio_decoding import MOST_MISSING, decode
+from onnxserve_handlers.errors import InvalidRow, RequestError, UndecodableBody
+from onnxserve_handlers.inputs.audio_container import PATTERN
+from onnxserve_handlers.inputs.audio_decoding import decode
+from onnxserve_handlers.inputs.audio_mpeg import frame_bytes
 from tests.helpers.sounds import saved
 
 RATE, SECONDS = 8000, 4
 NOISE = np.random.default_rng(5).normal(0, 0.1, RATE * SECONDS)
-MP3, OGG, FLAC = (saved(NOISE, RATE, kind) for kind in ("MP3", "OGG", "FLAC"))
+FORMS = [
+    *(("WAV", subtype) for subtype in ("PCM_16", "FLOAT", "ULAW", "GSM610")),
+    *(("WAVEX", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")),
+]
+FILES = {kind if kind in ("WAVEX", "FLAC") else subtype: saved(NOISE, RATE, kind, subtype) for kind, subtype in FORMS}
+WAV, FLAC, OGG, MP3 = (FILES[name] for name in ("PCM_16", "FLAC", "VORBIS", "MPEG_LAYER_III"))
+BIG_ENDIAN = saved(NOISE, RATE, endian="BIG")
+TAG = b"ID3\4\0\0\0\0\0\x05title"
 
 
-def stating_more(flac: bytes) -> bytes:
-    """Return a FLAC whose header (RFC 9639, section 8.2) has 40,000 samples more than the file."""
+def stating_more(flac: bytes, count: int) -> bytes:
+    """Return a FLAC whose header (RFC 9639, section 8.2) has `count` samples more than the file."""
     content = bytearray(flac)
-    struct.pack_into(">I", content, 22, struct.unpack_from(">I", content, 22)[0] + 40_000)
+    struct.pack_into(">I", content, 22, struct.unpack_from(">I", content, 22)[0] + count)
     return bytes(content)
+
+
+def with_size(wav: bytes, change: int) -> bytes:
+    """Return a WAV whose header has another number of bytes of samples."""
+    place = wav.index(b"data") + 4
+    size = struct.unpack_from("<I", wav, place)[0] + change
+    return wav[:place] + struct.pack("<I", size) + wav[place + 4 :]
 
 
 def leave_in_memory(level: float) -> None:
@@ -29,28 +47,154 @@ def leave_in_memory(level: float) -> None:
     del sounds
 
 
-@pytest.mark.parametrize("content", [MP3[: len(MP3) // 2], stating_more(FLAC)], ids=["half an MP3", "FLAC"])
-def test_a_file_with_fewer_samples_than_its_header_says_is_refused(content):
-    leave_in_memory(7)
-    with pytest.raises(UndecodableBody):
+def refusal(content: bytes) -> str:
+    with pytest.raises(UndecodableBody) as caught:
         decode(content, 60, "x")
+    assert (caught.value.where, bool(caught.value.fix)) == ("x", True)
+    return caught.value.reason
 
 
-@pytest.mark.parametrize("content", [MP3[:-300], OGG[: len(OGG) // 2]], ids=["MP3 without its end", "half an OGG"])
-def test_samples_that_a_file_lacks_are_not_what_lies_in_memory(content):
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("missing", [1, 2, 100, 400, 3000, 0.5, 0.9])
+def test_a_file_that_lacks_its_end_is_refused(name, missing):
+    content = FILES[name]
+    cut = missing if isinstance(missing, int) else int(len(content) * missing)
+    assert "cut short" in refusal(content[:-cut])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_whole_file_has_all_its_samples(name):
+    for content in (FILES[name], bytearray(FILES[name])):
+        samples, rate = decode(content, 60, "x")
+        assert rate == RATE
+        assert len(samples) == len(NOISE)
+
+
+@pytest.mark.parametrize("content", [WAV, FLAC, OGG, MP3], ids=["WAV", "FLAC", "OGG", "MP3"])
+def test_tags_before_a_sound_hide_no_missing_end(content):
+    assert len(decode(TAG + content, 60, "x")[0]) == len(NOISE)
+    assert len(decode(TAG * 3 + content, 60, "x")[0]) == len(NOISE)
+    assert "cut short" in refusal(TAG + content[:-400])
+
+
+def test_a_wav_in_the_other_order_of_bytes_is_read_and_refused_alike():
+    assert BIG_ENDIAN.startswith(b"RIFX")
+    np.testing.assert_array_equal(decode(BIG_ENDIAN, 60, "x")[0], decode(WAV, 60, "x")[0])
+    assert "cut short" in refusal(BIG_ENDIAN[:-2])
+
+
+@pytest.mark.parametrize("fewer", [2, 1000, 2 * RATE])
+def test_a_wav_with_more_samples_than_its_header_says_is_refused(fewer):
+    assert "more samples than its header says" in refusal(with_size(WAV, -fewer))
+
+
+@pytest.mark.parametrize("behind", [b"", b"LIST\4\0\0\0INFO", b"id3 \0\0\0\0"], ids=["nothing", "LIST", "id3"])
+@pytest.mark.parametrize("odd", [False, True])
+def test_chunks_may_follow_the_samples(behind, odd):
+    samples = bytes(range(1, 100 if odd else 101))
+    body = b"fmt \x10\0\0\0\1\0\1\0" + struct.pack("<IIHH", RATE, RATE, 1, 8) + b"data"
+    body += struct.pack("<I", len(samples)) + samples + (b"\0" if odd else b"") + behind
+    content = b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
+    assert len(decode(content, 60, "x")[0]) == len(samples)
+    if odd:  # some encoders leave out the byte that makes the next chunk begin at an even place
+        bare = content.replace(samples + b"\0", samples)
+        assert len(decode(bare, 60, "x")[0]) == len(samples)
+
+
+def test_what_follows_the_container_is_no_sound():
+    assert len(decode(WAV + bytes(512), 60, "x")[0]) == len(NOISE)
+    assert len(decode(MP3 + b"TAG" + bytes(125), 60, "x")[0]) == len(NOISE)
+
+
+def test_the_length_of_a_pipe_reads_as_far_as_there_is():
+    piped = with_size(WAV, 0xFFFFFFFF - 2 * len(NOISE))
+    assert len(decode(piped, 60, "x")[0]) == len(NOISE)
+    assert len(decode(piped[:-100], 60, "x")[0]) == len(NOISE) - 50
+
+
+def pages(ogg: bytes) -> list[bytes]:
+    return [PATTERN + page for page in ogg.split(PATTERN)[1:]]
+
+
+def test_an_ogg_without_any_page_is_refused():
+    for number in range(len(whole := pages(OGG))):
+        refusal(b"".join(whole[:number] + whole[number + 1 :]))
+    assert len(whole) > 4
+
+
+def test_an_ogg_with_a_changed_bit_in_any_page_is_refused():
+    place = 0
+    for page in pages(OGG):
+        content = bytearray(OGG)
+        content[place + len(page) // 2] ^= 1
+        refusal(bytes(content))
+        place += len(page)
+
+
+def test_an_ogg_of_two_sounds_is_refused():
+    assert refusal(OGG + OGG) == "the OGG file has more than one sound"
+
+
+@pytest.mark.parametrize("count", [1, 40_000])
+def test_a_flac_that_states_more_samples_is_refused(count):
     leave_in_memory(7)
-    first, _ = decode(content, 60, "x")
-    leave_in_memory(9)
-    second, _ = decode(content, 60, "x")
-    np.testing.assert_array_equal(first, second)
-    assert 0 < np.abs(first).max() < 1
+    assert "cut short" in refusal(stating_more(FLAC, count))
 
 
-@pytest.mark.parametrize("content", [MP3, OGG, FLAC], ids=["MP3", "OGG", "FLAC"])
-def test_a_whole_file_has_all_its_samples(content):
-    samples, rate = decode(content, 60, "x")
-    assert (len(samples), rate) == (len(NOISE), RATE)
+def test_an_mp3_that_doesnt_state_its_length_is_refused():
+    frame = MP3.index(b"Info") if b"Info" in MP3 else MP3.index(b"Xing")
+    bare = MP3[:frame] + bytes(4) + MP3[frame + 4 :]
+    assert refusal(bare) == "the MP3 doesn't state its length"
 
 
-def test_an_mp3_may_lack_no_more_than_its_decoders_delay():
-    assert len(NOISE) - MOST_MISSING <= len(decode(MP3[:-300], 60, "x")[0]) < len(NOISE)
+def test_an_mp3_of_two_sounds_is_refused():
+    assert refusal(MP3 + MP3) == "the MP3 file has more frames than its first one says"
+
+
+def test_an_mp3_whose_encoder_didnt_count_the_first_frame_is_whole():
+    place = (MP3.index(b"Info") if b"Info" in MP3 else MP3.index(b"Xing")) + 12
+    stated = int.from_bytes(MP3[place : place + 4], "big")
+    assert stated == len(MP3)
+    fewer = (stated - frame_bytes(MP3)).to_bytes(4, "big")
+    assert len(decode(MP3[:place] + fewer + MP3[place + 4 :], 60, "x")[0]) == len(NOISE)
+
+
+@pytest.mark.parametrize("noise", [1, 100, 1200])
+def test_an_mp3_with_a_damaged_frame_is_refused(noise):
+    frame = MP3.rindex(b"\xff\xe3", 0, len(MP3) // 2)
+    assert "damaged at byte" in refusal(MP3[:frame] + bytes(noise) + MP3[frame + noise :])
+
+
+def test_an_mp3_inside_a_wav_is_refused():
+    tagged = bytearray(WAV)
+    tagged[20:22] = b"\x55\0"
+    assert refusal(bytes(tagged)) == "the WAV file has frames of MPEG"
+
+
+def test_an_mp3_has_the_samples_that_its_encoder_got():
+    tone = 0.5 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
+    samples, _ = decode(saved(tone, RATE, "MP3"), 60, "x")
+    assert np.corrcoef(samples, tone)[0, 1] > 0.99
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.sampled_from([WAV, FLAC, OGG, MP3]),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(max_size=400)), min_size=1, max_size=9),
+)
+def test_damage_is_silent_and_never_what_lies_in_memory(content, changes, capfd):
+    damaged = bytearray(content)
+    for place, noise in changes:
+        start = int(place * len(damaged))
+        damaged[start : start + len(noise)] = noise
+    answers = []
+    for level in (7, 9):
+        leave_in_memory(level)
+        try:
+            answers.append(decode(bytes(damaged), 60, "x")[0].tobytes())
+        except (UndecodableBody, InvalidRow) as error:
+            answers.append(error.reason.encode())
+        except RequestError as error:  # a header of a longer sound
+            answers.append(error.kind.encode())
+    assert answers[0] == answers[1]
+    assert capfd.readouterr() == ("", "")

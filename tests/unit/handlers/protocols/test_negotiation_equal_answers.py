@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -13,7 +14,16 @@ import pytest
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.protocols.body import PROTOCOL
 from tests.helpers.inference import send
-from tests.helpers.protocol_requests import answer_of, json_request, requests_of, tensors_of_row, v2_document
+from tests.helpers.protocol_requests import (
+    Request,
+    answer_of,
+    binary_request,
+    grpc_request,
+    json_request,
+    requests_of,
+    tensors_of_row,
+    v2_document,
+)
 from tests.helpers.task_models import MODELS, PADDED
 
 POOLINGS = ("mean", "cls", "last")
@@ -75,6 +85,71 @@ def test_a_rerank_gives_the_same_scores(handlers):
     [(_, _, body)] = send(handler, json_request(document, **{PROTOCOL: "rerank"}))
     scores = {entry["index"]: entry["relevance_score"] for entry in json.loads(body)["results"]}
     assert [scores[index] for index in range(len(rows))] == [row["score"] for row in plain]
+
+
+def in_each_form(handler: Handler, task: str, outputs: list[Any], **parameters: Any) -> dict[str, Request]:
+    """Return requests of V2 for one row with the same parameters, of the outputs too."""
+    arrays = tensors_of_row(handler, MODELS[task].rows[0])
+    document = v2_document(arrays, outputs=outputs, parameters=parameters)
+    binary = binary_request(arrays, outputs=outputs, parameters=parameters)
+    return {"json": json_request(document), "binary": binary, "grpc": grpc_request(arrays, outputs, **parameters)}
+
+
+CUT, RANKED = [{"name": "embedding"}], [{"name": "logits", "parameters": {"classification": 2}}]
+PARAMETERS = {
+    "a cut vector": ("embedding", CUT, {"dimensions": 2}),
+    "a cut vector as a double": ("embedding", CUT, {"dimensions": 2.0}),
+    "ranked labels": ("classification", RANKED, {}),
+    "parameters of others": ("embedding", CUT, {"priority": 3, "sequence_id": "a", "ratio": 0.5, "none": None}),
+    "parameters of others beside ours": ("embedding", CUT, {"priority": 3, "dimensions": 2}),
+    "scores that have no tensor": ("classification", [], {"top_k": 0}),
+    "elements in JSON": ("classification", [{"name": "logits", "parameters": {"binary_data": False}}], {}),
+    "all elements binary": ("classification", [], {"binary_data_output": True}),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_of_v2_means_the_same_in_every_form(handlers, name):
+    task, outputs, parameters = PARAMETERS[name]
+    by_form = answers(handlers[task], in_each_form(handlers[task], task, outputs, **parameters))
+    first = by_form["json"]
+    assert [form for form, answer in by_form.items() if not same(first, answer)] == []
+    if "dimensions" in parameters:
+        assert first["embedding"].shape == (1, 2)
+    if outputs is RANKED:
+        assert [text.split(":")[1:] for text in first["logits"]] == [["0", "late"], ["1", "rude"]]
+
+
+LOGITS = "outputs.logits.classification"
+BAD_PARAMETERS: dict[str, tuple[str, list[Any], dict[str, Any], str]] = {
+    "a length that isn't allowed": ("embedding", CUT, {"dimensions": 3}, "parameters.dimensions"),
+    "a length as a text": ("embedding", CUT, {"dimensions": "2"}, "parameters.dimensions"),
+    "a length without a value": ("embedding", CUT, {"dimensions": None}, "parameters.dimensions"),
+    "labels below 0": ("classification", [], {"top_k": -1}, "parameters.top_k"),
+    "labels as true": ("classification", [], {"top_k": True}, "parameters.top_k"),
+    "half a label": ("classification", [], {"top_k": 0.5}, "parameters.top_k"),
+    "no ranked label": (
+        "classification", [{"name": "logits", "parameters": {"classification": 0}}], {}, LOGITS,
+    ),
+    "ranked texts": (
+        "classification", [{"name": "label", "parameters": {"classification": 1}}], {}, "outputs.label.classification",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_PARAMETERS)
+def test_a_bad_parameter_of_v2_is_refused_alike_in_every_form(handlers, name):
+    task, outputs, parameters, where = BAD_PARAMETERS[name]
+    requests = in_each_form(handlers[task], task, outputs, **parameters)
+    sent = dict(zip(requests, send(handlers[task], *requests.values()), strict=True))
+    assert {form: headers["x-onnxserve-error"] for form, (_, headers, _) in sent.items()} == dict.fromkeys(
+        requests, "invalid_row"
+    )
+    lines = {json.loads(sent[form][2])["error"] for form in ("json", "binary")}
+    lines.add(unquote(sent["grpc"][1]["x-grpc-message"]))
+    [line] = lines
+    assert line.startswith(f"invalid_row: {where}: ")
+    assert [sent["json"][0], sent["binary"][0], sent["grpc"][1]["x-grpc-status"]] == [422, 422, "3"]
 
 
 def padded(arrays: dict[str, np.ndarray], places: list[int], width: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,101 @@
+"""Each hostile row over HTTP, through the gateway and TorchServe, beside a good client whose answers stay the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers import plain_http
+from tests.helpers.archive_cache import fill_once
+from tests.helpers.gateway import TorchServeClient, gateway_before
+from tests.helpers.hostile_rows import ATTACKS, Attack
+from tests.helpers.inference import JSON
+from tests.helpers.task_models import MODELS
+from tests.helpers.torchserve import running
+
+MOST_BYTES = 4_000_000  # of a body
+PATHS = {"embeddings": "/v1/embeddings", "rerank": "/rerank", "v2": "/v2/models/{task}/infer"}
+TASKS = sorted({attack.task for attack in ATTACKS})
+
+
+def export_models(folder: Path) -> None:
+    """Export the small model of each task, with bodies as large as the attacks'."""
+    from onnxserve_export.export import export_model
+    from onnxserve_export.options import ExportOptions
+    from onnxserve_export.steps import STEPS
+
+    for task, model in MODELS.items():
+        limited = re.sub(r"max_bytes = \d+", f"max_bytes = {MOST_BYTES}", model.inputs)
+        written = replace(model, inputs=limited).write(folder / "models" / task)
+        export_model(written, folder, STEPS, lambda _: None, options=ExportOptions(draft=True))
+
+
+@pytest.fixture(scope="module")
+def gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServeClient]:
+    store = tmp_path_factory.mktemp("tasks")
+    fill_once(pytestconfig, "tasks", store, export_models)
+    with (
+        running(tmp_path_factory.mktemp("server"), sorted(store.glob("*.mar"))) as server,
+        gateway_before(server) as client,
+    ):
+        yield client
+
+
+def pids(gateway: TorchServeClient, task: str) -> list[int]:
+    versions = gateway.server.release.management.versions(task)
+    return [worker.pid for version in versions for worker in version.workers]
+
+
+@dataclass
+class Neighbour:
+    """A client that sends one good row again and again until it is told to stop."""
+
+    url: str
+    task: str
+    answers: set[tuple[int, bytes]] = field(default_factory=set)
+    count: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        body = json.dumps({"instances": [MODELS[self.task].rows[0]]}).encode()
+        with plain_http.client(base_url=self.url, timeout=60) as http:
+            while not self.stop.is_set():
+                answer = http.post(f"/predictions/{self.task}", content=body, headers={"content-type": JSON})
+                self.answers.add((answer.status_code, answer.content))
+                self.count += 1
+
+
+def sent(http: httpx.Client, attack: Attack) -> httpx.Response:
+    body = attack.body
+    if attack.protocol in ("embeddings", "rerank"):
+        body = re.sub(rb"^\{(?!\s*\}|\"model\"|$)", b'{"model": "%s", ' % attack.task.encode(), body)
+    headers = {"content-type": attack.kind} | ({"content-encoding": attack.coding} if attack.coding else {})
+    path = PATHS.get(attack.protocol, "/predictions/{task}").format(task=attack.task)
+    return http.post(path, content=body, headers=headers)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_hostile_rows_get_their_errors_and_move_nobody(gateway, task):
+    before, neighbour = pids(gateway, task), Neighbour(gateway.url, task)
+    thread = threading.Thread(target=neighbour.run, daemon=True)
+    thread.start()
+    wrong = []
+    with plain_http.client(base_url=gateway.url, timeout=60) as http:
+        for attack in (attack for attack in ATTACKS if attack.task == task):
+            answer = sent(http, attack)
+            has_error = answer.status_code == 200 or re.search(rb'"(error|message)"', answer.content)
+            if answer.status_code != attack.status or not has_error:
+                wrong.append((attack.name, attack.status, answer.status_code, answer.text[:300]))
+    neighbour.stop.set()
+    thread.join(60)
+    assert wrong == []
+    assert pids(gateway, task) == before
+    assert neighbour.count > 5
+    assert [status for status, _ in neighbour.answers] == [200]
