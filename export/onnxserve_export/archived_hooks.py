@@ -48,7 +48,7 @@ class PlainOutputs(msgspec.Struct, frozen=True):
         """Return outputs as a message."""
         sizes = {name: np.asarray(values).tolist() for name, values in outputs.sizes.items()}
         arrays = {name: ProofArray.of(array) for name, array in outputs.items()}
-        return cls(arrays, [tuple(axis) for axis in outputs.axes], sizes)
+        return cls(arrays, [(axis.output, axis.axis, axis.name) for axis in outputs.axes], sizes)
 
     def outputs(self) -> Outputs:
         """Return the outputs of a message."""

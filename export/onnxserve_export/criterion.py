@@ -129,7 +129,8 @@ class Criterion:
                 is_normalised = getattr(self.hooks.signature.output, "normalise", True)
                 turned = vector_errors(*pair)
                 return (turned if is_normalised else np.maximum(turned, distance_errors(*pair)))[:, None]
-            return target_errors(*pad([main(reference), main(outputs)]), self.spreads)
+            expected, actual = pad([main(reference), main(outputs)])
+            return target_errors(expected, actual, self.spreads)
 
         return MovedLoss(
             lambda outputs: errors(outputs).max(axis=1, initial=0.0),

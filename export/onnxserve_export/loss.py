@@ -60,7 +60,7 @@ class LabelLoss:
 
     def row_scores(self, outputs: Outputs) -> Array:
         """Return 1 for each right label, else 0."""
-        return (main(outputs).argmax(axis=-1) == self._truth).astype(np.float64)
+        return np.asarray(main(outputs).argmax(axis=-1) == self._truth, np.float64)
 
     def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Compare labels with the truth."""
@@ -95,7 +95,7 @@ class MovedLoss:
 
     def row_scores(self, outputs: Outputs) -> Array:
         """Return 0 for each row that moves, else 1."""
-        return (self._errors(outputs) <= self._tolerance).astype(np.float64)
+        return np.asarray(self._errors(outputs) <= self._tolerance, np.float64)
 
     def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Count the rows that move."""

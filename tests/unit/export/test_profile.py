@@ -71,13 +71,13 @@ def test_an_archive_with_a_profile_has_nothing_to_tell(archive):
 
 
 def test_many_rows_of_few_queries_are_no_distribution(tmp_path):
-    said: list[str] = []
+    lines: list[str] = []
     split = SimpleNamespace(certify=range(200), unit="queries", units=lambda _: 5)
-    state: Any = SimpleNamespace(split=split, say=said.append, archive_folder=tmp_path)
+    state: Any = SimpleNamespace(split=split, say=lines.append, archive_folder=tmp_path)
     STEP.call(state)
     assert not (tmp_path / "profile.json").exists()
     assert (state.profile.certify, state.profile.unit) == (5, "queries")
-    assert "5 certify queries are too few" in said[0]
+    assert "5 certify queries are too few" in lines[0]
 
 
 def test_the_page_says_how_many_rows_a_profile_wants():

@@ -31,6 +31,7 @@ from onnxserve_handlers.telemetry.drift import (
     embedding_measures,
     p_value,
 )
+from onnxserve_handlers.telemetry.metrics import VARIABLE
 from tests.helpers.kinds import table_signature
 
 
@@ -218,12 +219,12 @@ def test_few_values_are_looked_at_one_by_one():
 
 
 def test_an_archive_says_why_its_drift_is_not_judged(tmp_path, monkeypatch):
-    monkeypatch.delenv(drifts.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     assert drifts.why_not_judged(tmp_path) == "no profile"
     (tmp_path / drifts.PROFILE).write_bytes(b"{}")
-    assert drifts.why_not_judged(tmp_path) == f"no {drifts.VARIABLE}"
+    assert drifts.why_not_judged(tmp_path) == f"no {VARIABLE}"
     assert drifts.make_drift(tmp_path, table_signature()) is None
-    monkeypatch.setenv(drifts.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert drifts.why_not_judged(tmp_path) == ""
     monkeypatch.setattr(drifts, "find_spec", lambda _: None)
     assert drifts.why_not_judged(tmp_path) == "prometheus_client isn't installed"
