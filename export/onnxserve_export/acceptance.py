@@ -6,22 +6,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task, task_for
 from onnxserve_handlers.tasks import TaskHooks
 
-from .arrays import main
+from .arrays import Array, main
 from .criterion import ACCURACY, FORMS, LABELS, METRIC, OWN, Claim, Criterion
 from .flip_estimate import mean_rows_needed, rows_needed, share_rows_needed
 from .metric import Metric
-from .paired_statistics import PairedStatistics, describe_excess, spread_of
+from .paired_statistics import PairedStatistics, describe_excess, spread_of, value_spreads
 from .rankings import by_query, rankings
 from .records import Split
 from .served_class import overrides
 from .significance_levels import FIRST_LEVEL
 from .subset import Row, Subset
+
+VALUES = 2  # axes of an output with a list of values for each row
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,14 @@ class Basis:
 
 def basis_of(split: Split, hooks: TaskHooks | None) -> Basis:
     """Return on what the rows of a split are judged."""
-    return Basis(split.labelled, hooks, split.ranks, split.queries is not None and not split.ranks)
+    return Basis(split.labelled, hooks, split.ranks, split.queries is not None)
 
 
 class Acceptance:
     """Compares a candidate's outputs with its source's on one subset of the rows, by the definition's task and budget.
 
-    `spread` is the scale of a regression's errors; by default that of the source's outputs on these rows. The claim is
-    agreement with the source unless the rows are labelled and the definition limits the drop of accuracy. `origins`
+    `spreads` are the scales of a regression's errors; by default those of the source's outputs on these rows. The claim
+    is agreement with the source unless the rows are labelled and the definition limits the drop of accuracy. `origins`
     are the input kind's. `rows` are read several times, one at a time, since they may be large.
     """
 
@@ -55,7 +59,7 @@ class Acceptance:
         definition: Definition,
         rows: Collection[Row] | Subset,
         reference: Outputs,
-        spread: float | None = None,
+        spreads: Array | None = None,
         *,
         basis: Basis | None = None,
         origins: Sequence[Any] | None = None,
@@ -74,7 +78,7 @@ class Acceptance:
             hooks,
             labels,
             definition.quantise.tolerance,
-            spread or spread_of(main(reference)),
+            error_spreads(definition, main(reference)) if spreads is None else spreads,
             origins,
             metric,
             metric.width if metric else 1.0,
@@ -134,6 +138,15 @@ def has_own_units(definition: Definition) -> bool:
     return task_of(definition) in {"regression", "raw"}
 
 
+def error_spreads(definition: Definition, outputs: Array, *, free: bool = False) -> Array:
+    """Return the scales of errors by the source's outputs: one for each value whose unit is its own, else one for all.
+
+    There is one for all too where rows have more axes, or, as `free` says, different numbers of values.
+    """
+    each = has_own_units(definition) and outputs.ndim == VALUES and not free
+    return value_spreads(outputs) if each else np.array([spread_of(outputs)])
+
+
 def claim_of(definition: Definition, basis: Basis) -> Claim:
     """Return what a certificate is about: the accuracy on labelled rows, or the agreement with the source."""
     quantise, form = definition.quantise, form_of(definition, ACCURACY, basis.hooks)
@@ -163,7 +176,7 @@ def least_rows(definition: Definition, level: float, basis: Basis) -> int:
         return mean_rows_needed(budget / (high - low), level)
     claim = claim_of(definition, basis)
     form = form_of(definition, claim, basis.hooks)
-    if form not in FORMS:
+    if form not in FORMS or basis.queries:
         return mean_rows_needed(budget, level)
     if form == LABELS and claim == ACCURACY:
         return rows_needed(budget, 0.0, level)

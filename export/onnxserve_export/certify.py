@@ -18,9 +18,8 @@ from .certify_log import CertifyLog, CertifyTest
 from .certify_rows import take_out_failing
 from .choose import variants_equal_to_source
 from .export_state import ExportState
-from .measure import acceptance_on, loss_of, sized, spread_rows
+from .measure import acceptance_on, loss_of, sized, spreads_of
 from .output_similarity import compare
-from .paired_statistics import spread_of
 from .plan import FP32, advice
 from .records import Candidate, Certified, Measured
 from .step import Step
@@ -58,7 +57,7 @@ def call(state: ExportState) -> None:
         results[unproven.variant] = replace(results[unproven.variant], proof=UNPROVEN)
         accepted.append(unproven)
     before = [test for test in log.earlier(tests[-1].graph if tests else "") if test not in tests]
-    state.certified = Certified(tests, before, spread_of(spread_rows(state)))
+    state.certified = Certified(tests, before, spreads_of(state).tolist())
     state.measured = [results[result.variant] for result in state.measured]
     if not accepted:
         raise none_passes(state, log)

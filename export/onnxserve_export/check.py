@@ -10,8 +10,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
 from onnxserve.errors import DefinitionError, OnnxserveError
 
@@ -21,13 +19,12 @@ from .assets import files_of
 from .batch_composition import batches
 from .batches import Batches
 from .export_state import ExportState
-from .golden import generated_golden
+from .golden import generated_golden, shortened
 from .source_check import source_faults
 from .step import Step
 from .subset import Row
 
 BATCH = 256  # rows that the handler checks together; each refused row among them is named
-SHOWN = 80  # characters of a row
 SMALL = (2, 3)  # rows of the two batches that the module is tried with
 SINGLES = 16  # rows that it is tried with where rows run alone
 
@@ -79,7 +76,7 @@ def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[Onnx
     for fault in refused:
         value = next(islice(rows_of(state), fault.first, None)).value
         count = "1 row" if fault.count == 1 else f"{fault.count} rows"
-        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shorten(value)}"
+        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shortened(value)}"
         yield DefinitionError(what, where=state.definition.rows.location, fix=fault.fix)
 
 
@@ -89,12 +86,6 @@ def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[O
         count = "1 golden row" if fault.count == 1 else f"{fault.count} golden rows"
         where = f"{state.definition.folder / 'golden.jsonl'}:{fault.first + 1}"
         yield DefinitionError(f"the handler refuses {count}: {fault.reason}{fault.place}", where=where, fix=fault.fix)
-
-
-def shorten(value: Any) -> str:
-    """Return the begin of a row as JSON."""
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def small_batches(state: ExportState, rows: list[Any]) -> list[Arrays]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -19,14 +20,13 @@ from onnxserve_handlers.tasks import ROUNDING, TaskHooks
 
 from .arrays import Array, main
 from .flip_estimate import expected_flips, expected_moves
-from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss
+from .loss import BothLosses, LabelLoss, Loss, MovedLoss, ScoreLoss, Scores
 from .outputs import all_finite
-from .paired_statistics import distance_errors, nearest_differ, spread_of, value_errors, vector_errors
+from .paired_statistics import distance_errors, nearest_differ, spread_of, target_errors, value_errors, vector_errors
 
 ACCURACY: Final = "accuracy"
 AGREEMENT: Final = "agreement"
 Claim = Literal["accuracy", "agreement"]
-Scores = Callable[[Outputs], Array]
 LABELS, REGRESSION, EMBEDDING, METRIC = "labels", "regression", "embedding", "metric"
 MATRIX = 2  # axes of an output with one vector a row
 FORMS = (LABELS, REGRESSION, EMBEDDING)  # of a loss; other tasks are judged by a measure of their own
@@ -37,9 +37,9 @@ OWN: Final = "handler"  # a measure of the user's own handler in place of one of
 class Criterion:
     """What a right answer is: `task` is one of FORMS, `metric`, or a task whose `quality` or `agreement` decides.
 
-    `labels` and `origins` are the rows', one each; `origins` are the input kind's, None if it has none. `spread` is the
-    scale of a regression's errors. `groups` are the rows' rankings, by which labels are judged where there are any.
-    `queries` are the rows of each query, where these are judged together.
+    `labels` and `origins` are the rows', one each; `origins` are the input kind's, None if it has none. `spreads` are
+    the scales of a regression's errors: one for each value of a row, or one for all. `groups` are the rows' rankings,
+    by which labels are judged where there are any. `queries` are the rows of each query, which are one observation.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Criterion:
     hooks: TaskHooks
     labels: Sequence[Any]
     tolerance: float
-    spread: float
+    spreads: Array
     origins: Sequence[Any] | None = None
     metric: Scores | None = None
     width: float = 1.0
@@ -65,18 +65,17 @@ class Criterion:
     def loss(self, reference: Outputs) -> Loss:
         """Return the loss of outputs beside the source's."""
         if self.metric is not None:
-            return ScoreLoss(reference, self.metric, self.width, self.damage_to(reference), "drop of the metric")
-        if self.task == LABELS:
-            return self._label_loss(reference)
+            return self._score_loss(reference, self.metric, "drop of the metric", self.width)
         if self.task not in FORMS:
             return self._task_loss(reference)
-        moved = self._moved_loss(reference)
-        return BothLosses(moved, self._ranking_loss(reference)) if self.groups else moved
+        rows = self._label_loss(reference) if self.task == LABELS else self._moved_loss(reference)
+        moved = self._score_loss(reference, rows.row_scores, rows.lost) if self.queries else rows
+        return BothLosses(moved, self._ranking_loss(reference), 2) if self.groups else moved
 
     def damage_to(self, reference: Outputs) -> Callable[[Outputs], float]:
         """Return the damage of outputs, the root mean square error in spreads of the source's, over all of them."""
-        spreads = {name: spread_of(array) for name, array in reference.items()}
-        spreads |= dict.fromkeys(list(reference)[:1], self.spread)
+        spreads: dict[str, Array | float] = {name: spread_of(array) for name, array in reference.items()}
+        spreads |= dict.fromkeys(list(reference)[:1], self.spreads)
 
         def damage(outputs: Outputs) -> float:
             if not all_finite(outputs):
@@ -91,7 +90,16 @@ class Criterion:
 
         return damage
 
-    def _label_loss(self, reference: Outputs) -> Loss:
+    def _score_loss(self, reference: Outputs, scores: Scores, lost: str, width: float = 1.0) -> Loss:
+        """Return the drop of the rows' mean score, or of the queries', whose rows hang together."""
+
+        def units(outputs: Outputs) -> Array:
+            values = scores(outputs)
+            return np.array([values[rows].mean() for rows in self.queries]) if self.queries else values
+
+        return ScoreLoss(reference, units, width, self.damage_to(reference), lost)
+
+    def _label_loss(self, reference: Outputs) -> LabelLoss | MovedLoss:
         if len(shape := main(reference).shape) != MATRIX:
             what = f"labels are compared by outputs (rows, labels), and the first output has the shape {shape}"
             raise DefinitionError(what, where="quantise.task", fix="leave quantise.task out, and output.task decides")
@@ -111,20 +119,23 @@ class Criterion:
         values, vectors = main(outputs), getattr(self.hooks, "vectors", None)
         return np.asarray(vectors(outputs)) if vectors and values.ndim > MATRIX else values
 
-    def _moved_loss(self, reference: Outputs) -> Loss:
+    def _moved_loss(self, reference: Outputs) -> MovedLoss:
+        """Return the share of rows of which any value, or the vector, moves."""
+
         def errors(outputs: Outputs) -> Array:
+            """Return the errors of each row's values, or the vector's, shape (rows, values or 1)."""
             if self.task == EMBEDDING:
                 pair = self._vectors(reference), self._vectors(outputs)
                 is_normalised = getattr(self.hooks.signature.output, "normalise", True)
                 turned = vector_errors(*pair)
-                return turned if is_normalised else np.maximum(turned, distance_errors(*pair))
+                return (turned if is_normalised else np.maximum(turned, distance_errors(*pair)))[:, None]
             expected, actual = pad([main(reference), main(outputs)])
-            return value_errors(expected, actual, self.spread)
+            return target_errors(expected, actual, self.spreads)
 
         return MovedLoss(
-            errors,
+            lambda outputs: errors(outputs).max(axis=1, initial=0.0),
             self.tolerance,
-            lambda outputs: expected_moves(errors(outputs), self.tolerance),
+            lambda outputs: min(1.0, sum(expected_moves(each, self.tolerance) for each in errors(outputs).T)),
             "rows that move beyond the tolerance",
             (lambda outputs: nearest_differ(self._vectors(reference), self._vectors(outputs)))
             if self.task == EMBEDDING
@@ -139,26 +150,24 @@ class Criterion:
         return ScoreLoss(reference, scores, 1.0, self.damage_to(reference), lost)
 
     def _task_loss(self, reference: Outputs) -> Loss:
-        if self.claim == ACCURACY and self.groups:
-            return self._ranking_loss(reference)
         name, rows = measure_name(self.task, self.claim, self.hooks), len(main(reference))
 
         def quality(outputs: Outputs) -> Array:
-            return self._of_queries(shares(self.hooks.quality(outputs, self.labels, self.origins), rows, "quality"))
+            return shares(self.hooks.quality(outputs, self.labels, self.origins), rows, "quality")
 
-        def agreement(outputs: Outputs) -> Array:
+        def likeness(hook: str, outputs: Outputs) -> Array:
             if outputs is reference:  # it agrees with itself, whatever a handler of the user's own says
-                return np.ones(len(self.queries) or rows)
-            return self._of_queries(shares(self.hooks.agreement(outputs, reference), rows, "agreement"))
+                return np.ones(rows)
+            return shares(getattr(self.hooks, hook)(outputs, reference), rows, hook)
 
-        damage = self.damage_to(reference)
-        if self.claim == ACCURACY:
-            return ScoreLoss(reference, quality, 1.0, damage, f"drop of the {name}")
-        return ScoreLoss(reference, agreement, 1.0, damage, f"disagreement with the source ({name})")
-
-    def _of_queries(self, scores: Array) -> Array:
-        """Return the mean score of each query's rows, of which the one is worth little more beside the others."""
-        return np.array([scores[rows].mean() for rows in self.queries]) if self.queries else scores
+        if self.claim != ACCURACY:
+            lost = f"disagreement with the source ({name})"
+            return self._score_loss(reference, partial(likeness, "agreement"), lost)
+        if not self.groups:
+            return self._score_loss(reference, quality, f"drop of the {name}")
+        # Order alone says nothing of scores, which clients compare with thresholds.
+        scores = self._score_loss(reference, partial(likeness, "score_agreement"), "change of the score")
+        return BothLosses(scores, self._ranking_loss(reference), 1)
 
 
 def shares(values: Any, count: int, hook: str) -> Array:

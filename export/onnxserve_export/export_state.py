@@ -17,6 +17,7 @@ from .options import DEFAULTS, ExportOptions
 from .records import (
     Candidate,
     Certified,
+    DriftProfile,
     Finding,
     Measured,
     Parity,
@@ -77,6 +78,7 @@ class ExportState:
     split: Split = field(init=False)
     plan: Plan = field(init=False)
     task: TaskHooks = field(init=False)  # of the class that will serve
+    opened: TaskHooks = field(init=False)  # the same, with its files read and its options as the outputs decided them
     golden: list[dict[str, Any]] = field(init=False)
     assets: dict[str, bytes] = field(init=False)
     model: SourceModel = field(init=False)
@@ -109,6 +111,7 @@ class ExportState:
     sequence: list[Candidate] = field(init=False)  # in which they are certified, the safest first
     certified: Certified = field(init=False)
     chosen: Candidate = field(init=False)
+    profile: DriftProfile = field(init=False)
     evidence: dict[str, Any] = field(init=False)
     key_types: dict[str, str] = field(default_factory=dict)  # of the feature store's entities
     archive: Path = field(init=False)

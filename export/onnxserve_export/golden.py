@@ -21,7 +21,7 @@ from .faults import FaultList
 from .records import Split
 
 FILE = "golden.jsonl"
-SHOWN = 120  # characters of a value in a message
+SHOWN = 80  # characters of a value in a message
 TAKEN = 4  # rows, where there is no file
 LINES = 'lines {"input": ..., "label": ...}'
 Golden = list[dict[str, Any]]  # `input` and `label` of each row
@@ -84,6 +84,6 @@ def generated_golden(archive_folder: Path, definition: Definition) -> Golden:
 
 
 def shortened(value: Any) -> str:
-    """Return the begin of a value as Python writes it."""
-    text = repr(value)
+    """Return the begin of a row, a label or an answer, as JSON."""
+    text = msgspec.json.encode(value).decode()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -58,6 +58,10 @@ class LabelLoss:
     def __init__(self, reference: Outputs, truth: Array) -> None:
         self._reference, self._truth = main(reference), truth
 
+    def row_scores(self, outputs: Outputs) -> Array:
+        """Return 1 for each right label, else 0."""
+        return np.asarray(main(outputs).argmax(axis=-1) == self._truth, np.float64)
+
     def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Compare labels with the truth."""
         return compare_labels(self._reference, main(outputs), self._truth, level)
@@ -89,6 +93,10 @@ class MovedLoss:
         self._errors, self._tolerance, self._expected, self._flips = errors, tolerance, expected, flips
         self.lost = lost
 
+    def row_scores(self, outputs: Outputs) -> Array:
+        """Return 0 for each row that moves, else 1."""
+        return np.asarray(self._errors(outputs) <= self._tolerance, np.float64)
+
     def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
         """Count the rows that move."""
         flips = None if self._flips is None else float(np.mean(self._flips(outputs)))
@@ -108,18 +116,20 @@ class MovedLoss:
 
 
 class BothLosses:
-    """Rows that move and the order of rankings, each of which must keep the budget at the same level.
+    """What moves and the order of rankings, each of which must keep the budget at the same level.
+
+    A certificate of `rows_each` rows, or queries, has one ranking.
 
     Accepting where both tests accept is wrong no more often than one of them is: R. Berger, "Multiparameter hypothesis
     testing and acceptance sampling", Technometrics 24 (1982).
     """
 
-    def __init__(self, moved: Loss, ranking: Loss) -> None:
-        self._losses = moved, ranking
+    def __init__(self, moved: Loss, ranking: Loss, rows_each: int) -> None:
+        self._losses, self._rows_each = (moved, ranking), rows_each
         self.lost = moved.lost
 
     def compare(self, outputs: Outputs, level: float) -> PairedStatistics:
-        """Return the rows that move, with the ranking's drop and bound."""
+        """Return what moves, with the ranking's drop and bound."""
         moved, ranking = (loss.compare(outputs, level) for loss in self._losses)
         return replace(moved, ranking=ranking.accuracy, ranking_drop=ranking.drop, ranking_bound=ranking.bound)
 
@@ -128,18 +138,18 @@ class BothLosses:
         return self._losses[0].risk(outputs)
 
     def likely_bound(self, outputs: Outputs, rows: int, chance: float, level: float) -> float:
-        """Return the larger bound; every second row is a ranking."""
+        """Return the larger bound."""
         first, second = self._losses
         bounds = (
             first.likely_bound(outputs, rows, chance, level),
-            second.likely_bound(outputs, rows // 2, chance, level),
+            second.likely_bound(outputs, rows // self._rows_each, chance, level),
         )
         return max(bounds)
 
     def rows_needed(self, budget: float, paired: PairedStatistics | None, level: float) -> int:
         """Return the rows that both want; 0 if no number is enough or nobody can say."""
         first, second = (loss.rows_needed(budget, paired, level) for loss in self._losses)
-        return max(first, 2 * second) if first else 0
+        return max(first, self._rows_each * second) if first else 0
 
 
 class ScoreLoss:

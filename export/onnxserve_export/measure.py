@@ -13,7 +13,7 @@ from onnxserve.archive.evidence import describe_loss
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import read_signature
 
-from .acceptance import Acceptance, basis_of, claim_of, form_of
+from .acceptance import Acceptance, basis_of, claim_of, error_spreads, form_of
 from .arrays import Array, Arrays, main
 from .batches import Batches
 from .criterion import METRIC, Claim, measure_name
@@ -23,12 +23,11 @@ from .golden import shortened, wrong_rows
 from .graph_file import graph_bytes
 from .graph_outputs import GraphOutputs, outputs_for
 from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
-from .paired_statistics import PairedStatistics, spread_of
+from .paired_statistics import PairedStatistics
 from .plan import FP32
 from .preprocess import FEW, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed
-from .served_task import opened_task
 from .source_worth import check_worth
 from .step import Step
 from .subset import Subset
@@ -90,7 +89,7 @@ def measure_candidate(
 def golden_fault(state: ExportState, golden: Arrays) -> str:
     """Return why a candidate may not serve whose outputs for the golden rows are `golden`, empty if it may."""
     batches = state.groups.golden
-    wrong = wrong_rows(state.golden, opened_task(state), sized(state, golden, batches), batches.origins(), state.scales)
+    wrong = wrong_rows(state.golden, state.opened, sized(state, golden, batches), batches.origins(), state.scales)
     if not wrong:
         return ""
     count, label = f"{len(wrong)} of {len(state.golden)}", shortened(state.golden[wrong[0]]["label"])
@@ -137,8 +136,8 @@ def acceptance_on(state: ExportState, subset: Subset, reference: Arrays, batches
         msgspec.structs.replace(state.definition, output=read_signature(state.archive_folder).output),
         subset,
         sized(state, reference, batches),
-        spread_of(spread_rows(state)),
-        basis=basis_of(state.split, opened_task(state)),
+        spreads_of(state),
+        basis=basis_of(state.split, state.opened),
         origins=batches.origins(),
     )
 
@@ -148,10 +147,10 @@ def sized(state: ExportState, arrays: Arrays, batches: Batches) -> Outputs:
     return with_row_sizes(arrays, batches.sizes(), state.row_axes)
 
 
-def spread_rows(state: ExportState) -> Array:
-    """Return the outputs whose spread is the scale of errors: the select rows', or the probe's where those are few."""
-    few = len(state.split.select) < FEW
-    return main(state.probe_reference if few else state.select_reference)
+def spreads_of(state: ExportState) -> Array:
+    """Return the scales of errors by the source's outputs for the select rows, or the probe's where those are few."""
+    outputs = state.probe_reference if len(state.split.select) < FEW else state.select_reference
+    return error_spreads(state.definition, main(outputs), free=next(iter(outputs)) in state.output_axes)
 
 
 def summary(state: ExportState, result: Measured) -> str:

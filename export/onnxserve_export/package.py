@@ -80,6 +80,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
     chosen = chosen_result(state)
     definition, split = state.definition, state.split
     task, claim, measure = statement(state)
+    spreads = state.certified.spreads
     summary: dict[str, Any] = {
         "variant": chosen.variant,
         "proof": chosen.proof,
@@ -92,13 +93,14 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "ranks": state.split.ranks,
         "budget": budget_of(definition),
         "tolerance": definition.quantise.tolerance,
-        "spread": state.certified.spread,
+        "spread": spreads[0] if len(spreads) == 1 else spreads,
         "worst_parity": max(parity.deviation for parity in state.parity),
         "row_parity": None if state.row_parity is None else asdict(state.row_parity),
         "batch_shift": chosen.batch_shift,
         "moves": chosen.moves,
         "max_batch": chosen.max_batch,
         "model_sha256": file_digest(state.chosen.path),
+        "drift_profile": asdict(state.profile),
     }
     if chosen.proof == UNPROVEN:
         summary |= {"unproven": why_unproven(state, chosen), "rows_wanted": state.plan.wanted}
@@ -229,7 +231,7 @@ def call(state: ExportState) -> None:
 
 STEP = Step(
     "package",
-    ("archive_folder", "chosen", "measured", "certified", "parity", "golden_outputs"),
+    ("archive_folder", "chosen", "measured", "certified", "parity", "golden_outputs", "profile"),
     ("archive", "sha256"),
     call,
 )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxserve.archive.deviation import ROUNDING
+
 from .arrays import Array
 from .binomial import share_bound
 from .drop_bound import drop_bound
 from .mean_bound import mean_bound
 from .significance_levels import FIRST_LEVEL
-from .typical_spread import widest
+from .typical_spread import usual_magnitudes, widest
 
 CHUNK = 2**22  # values that are copied together
 NEIGHBOURS = 2000  # rows among which the nearest is looked for
@@ -35,7 +37,7 @@ class PairedStatistics:
     flips: float
     p: float = 1.0
     level: float = FIRST_LEVEL
-    # Of vectors whose rows have labels: the mean nDCG, its drop, and the drop's bound.
+    # Of vectors and documents that labels rank: the mean nDCG, its drop, and the drop's bound.
     ranking: float | None = None
     ranking_drop: float = 0.0
     ranking_bound: float = 0.0
@@ -97,25 +99,56 @@ def compare_labels(reference: Array, candidate: Array, truth: Array, level: floa
 
 
 def spread_of(reference: Array) -> float:
-    """Return the scale of a regression's errors: the root mean square of the outputs' standard deviations over rows.
+    """Return one scale for the errors of all outputs: the root mean square of their standard deviations over rows.
 
     A few rows with huge outputs don't widen it.
     """
+    deviations, magnitudes = _columns(reference)
+    magnitude = float(magnitudes.max(initial=0)) or 1.0
+    # In units of the magnitude no square overflows. Outputs that never change have their size as scale.
+    return magnitude * (float(np.sqrt(np.mean((deviations / magnitude) ** 2))) or 1.0)
+
+
+def value_spreads(reference: Array) -> Array:
+    """Return the scale of each value's errors, shape (values,); `reference` has shape (rows, values).
+
+    Each scale has its value's unit. It is the standard deviation over rows, or a part of most rows' magnitude where the value hardly changes; a few huge
+    rows don't widen it. A value that never changes has its size as scale.
+    """
+    deviations, magnitudes = _columns(reference)
+    largest = float(magnitudes.max(initial=0))
+    nothing = ROUNDING * largest or 1.0  # of a value that is always 0
+    constant = np.where(magnitudes > 0, magnitudes, nothing)
+    floors = ROUNDING * usual_magnitudes(reference)
+    return np.where(deviations > 0, np.maximum(deviations, floors), constant)
+
+
+def _columns(reference: Array) -> tuple[Array, Array]:
+    """Return standard deviation and largest magnitude of each value of a row, both of shape (values,)."""
     columns = reference.reshape(len(reference), -1)
-    magnitude = float(np.abs(columns).max(initial=0)) or 1.0
-    limits, step = widest(columns), max(1, CHUNK // max(1, len(columns)))
+    magnitudes = np.abs(columns).max(axis=0, initial=0).astype(np.float64)
+    if not columns.size:
+        return np.zeros(len(magnitudes) or 1), np.zeros(len(magnitudes) or 1)
+    units, step = np.where(magnitudes > 0, magnitudes, 1.0), max(1, CHUNK // len(columns))
     parts = [slice(start, start + step) for start in range(0, columns.shape[1], step)]
-    # In units of the magnitude no square overflows.
-    each = [(columns[:, part] / np.float64(magnitude)).std(axis=0) for part in parts]
-    deviations = np.minimum(np.concatenate(each), limits / magnitude) if len(columns) and each else np.zeros(1)
-    # Outputs that never change have their size as scale.
-    return magnitude * (float(np.sqrt(np.mean(deviations**2))) or 1.0)
+    each = np.concatenate([(columns[:, part] / units[part]).std(axis=0) for part in parts])
+    return np.minimum(each * units, widest(columns)), magnitudes
 
 
-def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
-    """Return each row's root mean square error against torch's outputs, in units of `spread`, shape (rows,)."""
-    errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spread
+def value_errors(reference: Array, candidate: Array, spreads: Array | float) -> Array:
+    """Return the root mean square error of each row's outputs against torch's, over `spreads`, shape (rows,)."""
+    errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spreads
     return np.asarray(np.sqrt((errors**2).mean(axis=-1)))
+
+
+def target_errors(reference: Array, candidate: Array, spreads: Array) -> Array:
+    """Return errors against torch's values over each one's spread, shape (rows, values).
+
+    With one spread for several values it is their root mean square, shape (rows, 1).
+    """
+    if len(spreads) == 1:
+        return value_errors(reference, candidate, spreads)[:, None]
+    return np.asarray(np.abs(candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spreads)
 
 
 def vector_errors(reference: Array, candidate: Array) -> Array:
@@ -148,14 +181,6 @@ def compare_errors(
     share = moved / rows
     bound = share_bound(moved, rows, level)
     return PairedStatistics(rows, 1 - share, 1.0, share, bound, share if flips is None else flips, level=level)
-
-
-def compare_embeddings(
-    reference: Array, candidate: Array, tolerance: float, level: float = FIRST_LEVEL
-) -> PairedStatistics:
-    """Compare vectors: the drop is the share of rows that turned too far, a flip is another nearest neighbour."""
-    flips = float(np.mean(nearest_differ(reference, candidate)))
-    return compare_errors(vector_errors(reference, candidate), tolerance, level, flips)
 
 
 def nearest_differ(reference: Array, candidate: Array) -> Array:

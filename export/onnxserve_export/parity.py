@@ -26,7 +26,6 @@ from .plan import FP32
 from .records import RowParity
 from .reference import check_finite, typical_outputs
 from .served_class import overrides
-from .served_task import opened_task
 from .step import Step
 from .typical_spread import magnitudes, row_units, typical_scales
 
@@ -92,7 +91,7 @@ def row_scales(expected: Arrays, scales: Arrays) -> Arrays:
 
 def comparisons(state: ExportState, fp32: GraphOutputs) -> Iterator[Compared]:
     """Yield all groups of rows, compared; generated rows for which the source itself isn't finite are left out."""
-    groups, changes = state.groups, changes_of(opened_task(state))
+    groups, changes = state.groups, changes_of(state.opened)
     typical = typical_outputs(state)
     narrow = typical_scales(state.scales, typical)
     known = {"select": state.select_reference, "certify": state.reference, "golden": state.golden_outputs}

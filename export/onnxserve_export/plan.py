@@ -57,6 +57,8 @@ def describe_plan(plan: Plan, definition: Definition, split: Split, hooks: TaskH
     if split.ranks and hooks:
         what = "queries whose documents differ in relevance" if split.queries else "every second row"
         lines.append(f"labels are judged by the {hooks.ranking_name} of {what}")
+        if split.queries:
+            lines.append("scores of documents are held to the source's by the same budget")
     elif split.queries:
         lines.append("rows of one query are judged together, by the mean of their scores")
     lines.append(_wants(plan, definition, split, hooks))

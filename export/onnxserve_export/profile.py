@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from onnxserve.archive.evidence import why_no_profile
 from onnxserve.archive.offline import run_offline
 from onnxserve.archive.write import pretty
 from onnxserve_handlers.outputs import Outputs
@@ -21,7 +23,9 @@ from .arrays import Array
 from .batch_composition import batches
 from .export_state import ExportState
 from .outputs import with_row_sizes
+from .plan import rows_in_all
 from .preprocess import FEW, values
+from .records import DriftProfile
 from .step import Step
 
 BINS = 10
@@ -88,12 +92,14 @@ def outputs_of(state: ExportState, rows: int) -> Outputs:
 def call(state: ExportState) -> None:
     """Measure the certify rows by the handler in the archive's folder, and the chosen graph's outputs for them.
 
-    Where they are few there is no profile: drift is judged against distributions.
+    Where they, or their queries, are few there is no profile: drift is judged against distributions.
     """
-    rows = min(MOST_ROWS, len(state.split.certify))
-    if rows < FEW:
-        state.say(f"      none: {rows} certify rows are too few to compare live rows with; {FEW} would do")
+    split = state.split
+    state.profile = DriftProfile(split.units("certify"), split.unit, FEW, rows_in_all(FEW))
+    if reason := why_no_profile({"drift_profile": asdict(state.profile)}):
+        state.say(f"      none, so drift won't be judged: {reason}")
         return
+    rows = min(MOST_ROWS, len(split.certify))
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
     with source.open("wb") as stream:
         for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
@@ -108,4 +114,4 @@ def call(state: ExportState) -> None:
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 
 
-STEP = Step("profile", ("archive_folder", "split", "groups", "chosen", "outputs"), (), call)
+STEP = Step("profile", ("archive_folder", "split", "groups", "chosen", "outputs"), ("profile",), call)

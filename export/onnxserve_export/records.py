@@ -73,8 +73,8 @@ class Timing:
 class Split:
     """Disjoint subsets of the rows; `duplicates` were dropped, `unlabelled` have no label.
 
-    With `ranks`, labels are judged by the rankings that rows make; `queries` has the number of those of each subset
-    that are judged in place of rows, by the mean of their rows without `ranks`; None where rows are judged.
+    With `ranks`, labels are judged by the rankings that rows make. `queries` has the number of queries of each subset
+    that are judged in place of rows, with `ranks` of those that rank documents; None where rows are judged.
     """
 
     fit: Subset
@@ -173,11 +173,24 @@ class Measured:
 
 @dataclass(frozen=True)
 class Certified:
-    """Tests of this export on the certify rows, those made on the same rows before, and the scale of errors."""
+    """Tests of this export on the certify rows, those made on the same rows before, and the scales of errors."""
 
     tests: list[CertifyTest]
     earlier: list[CertifyTest]
-    spread: float
+    spreads: list[float]
+
+
+@dataclass(frozen=True)
+class DriftProfile:
+    """What live rows are compared with: `certify` rows, or queries as `unit` says; nothing if these are below `needed`.
+
+    About `wanted` in all leave as many after the split.
+    """
+
+    certify: int
+    unit: str
+    needed: int
+    wanted: int
 
 
 @dataclass(frozen=True)

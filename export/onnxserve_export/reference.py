@@ -20,7 +20,7 @@ from .arrays import Array, Arrays, main
 from .batches import write_batches
 from .deviation import TOLERANCE
 from .export_state import ExportState
-from .golden import SHOWN, shortened, wrong_rows
+from .golden import shortened, wrong_rows
 from .outputs import (
     Shapes,
     free_output_axes,
@@ -111,6 +111,7 @@ def call(state: ExportState) -> None:
         raise DefinitionError(fault, where=state.definition.source)
     if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
+    state.opened = opened_task(state)
     _check_golden(state)
 
 
@@ -162,7 +163,7 @@ def _state_activation(state: ExportState, outputs: Array) -> None:
 
 
 def _check_golden(state: ExportState) -> None:
-    batches, hooks = state.groups.golden, opened_task(state)
+    batches, hooks = state.groups.golden, state.opened
     outputs = with_row_sizes(state.golden_outputs, batches.sizes(), state.row_axes)
     for number in wrong_rows(state.golden, hooks, outputs, batches.origins(), state.scales)[:1]:
         row, task = state.golden[number], task_for(read_signature(state.archive_folder).output)
@@ -173,13 +174,22 @@ def _check_golden(state: ExportState) -> None:
             f"{state.model.name} answers {shortened(known or answer)} to a golden row",
             shortened(row["label"]),
             fix="correct the label in golden.jsonl, or the model",
-            where=str(row["input"])[:SHOWN],
+            where=shortened(row["input"]),
         )
 
 
 STEP = Step(
     "reference",
     ("model", "groups"),
-    ("reference", "probe_reference", "select_reference", "scales", "golden_outputs", "output_axes", "row_axes"),
+    (
+        "reference",
+        "probe_reference",
+        "select_reference",
+        "scales",
+        "golden_outputs",
+        "output_axes",
+        "row_axes",
+        "opened",
+    ),
     call,
 )

@@ -9,29 +9,29 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from onnxserve.archive import folder_signature, read_proof, unpack_trusted
+from onnxserve.archive import unpack_trusted
 from onnxserve.archive.evidence import PARITY, UNPROVEN, describe_loss, proof_of
 from onnxserve.archive.offline import BatchOutputs, every_output
 from onnxserve.archive.offline import outputs as first_outputs
-from onnxserve.archive.proof import ProofRow, proof_outputs
+from onnxserve.archive.proof import ProofRow
 from onnxserve.definition import QuantiseSection
+from onnxserve.errors import ArchiveError
 from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
-from onnxserve_handlers.registry import TASKS, task, task_alone
-from onnxserve_handlers.signature import InputOptions, OutputOptions, Signature
+from onnxserve_handlers.registry import TASKS
 from onnxserve_handlers.tasks import TaskHooks
 
-from .arrays import Arrays, main
+from .archived_hooks import archived_task
+from .arrays import Array, Arrays, main
 from .batch_composition import ALONE, MIXED, batches, random_batches
 from .criterion import AGREEMENT, FORMS, OWN, REGRESSION, Claim, Criterion
-from .deviation import TOLERANCE, recorded_scale, scale_of
+from .deviation import TOLERANCE
 from .environment import versions
 from .outputs import join, largest_deviation, largest_shift
 from .paired_statistics import PairedStatistics, describe_excess, spread_of
 from .rankings import by_query, rankings
-from .served_class import archived_handler
+from .recorded_proof import RecordedProof, read_record
 from .significance_levels import FIRST_LEVEL
 from .subset import Row
 
@@ -60,22 +60,26 @@ def rerun(archive: Path) -> Rerun:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         unpack_trusted(archive, folder)
-        proof = read_proof(folder)
-        hooks, size = archived_task(folder), folder_signature(folder)["max_batch"]
-        summary = msgspec.json.decode((folder / "evidence.json").read_bytes())["summary"]
-        reference = Outputs(proof_outputs(proof))
-        composition = random_batches(min(len(proof), MIXED), size)
-        together, alone, mixed = answers(folder, proof, size, composition)
-        scales = scales_of(folder, reference)
-        reference.axes, reference.sizes = together.outputs.axes, together.outputs.sizes
-        criterion = criterion_of(summary, hooks, proof, reference, together.origins)
-        loss = criterion.loss(reference)
-        paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
-        changed = share_changed(hooks, together.outputs, reference)
-    shift = largest_shift(
-        together.outputs, alone.outputs, mixed.outputs, list(chain.from_iterable(composition)), scales
-    )
-    moved = largest_deviation(*pad_both(together.outputs, reference), scales)
+        recorded = read_record(folder)  # before any code of the archive runs, which may change files
+        measure = str(recorded.summary.get("measure", ""))
+        with archived_task(folder, recorded.signature, measure) as hooks:
+            return repeat_proof(folder, recorded, hooks)
+
+
+def repeat_proof(folder: Path, recorded: RecordedProof, hooks: TaskHooks) -> Rerun:
+    """Compare the answers of an unpacked archive's handler with the recorded ones."""
+    proof, summary, reference = recorded.rows, recorded.summary, recorded.reference
+    size = recorded.signature["max_batch"]
+    composition = random_batches(min(len(proof), MIXED), size)
+    together, alone, mixed = answers(folder, recorded, size, composition)
+    reference.axes, reference.sizes = together.outputs.axes, together.outputs.sizes
+    criterion = criterion_of(summary, hooks, proof, reference, together.origins)
+    loss = criterion.loss(reference)
+    paired = loss.compare(together.outputs, float(summary.get("level", FIRST_LEVEL)))
+    changed = share_changed(hooks, together.outputs, reference)
+    order = list(chain.from_iterable(composition))
+    shift = largest_shift(together.outputs, alone.outputs, mixed.outputs, order, recorded.scales)
+    moved = largest_deviation(*pad_both(together.outputs, reference), recorded.scales)
     kind, budget = proof_of(summary), float(summary["budget"])
     why = batch_shift_refusal(shift) or refusal(kind, paired, changed, moved, budget, loss.lost)
     words = describe_loss(
@@ -94,26 +98,25 @@ class Answers:
 
 
 def answers(
-    folder: Path, proof: Sequence[ProofRow], largest: int, composition: Sequence[Sequence[int]]
+    folder: Path, recorded: RecordedProof, largest: int, composition: Sequence[Sequence[int]]
 ) -> tuple[Answers, Answers, Answers]:
     """Return the answers in the export's batches, of rows alone, and in random batches.
 
     The handlers of former archives give the first output alone.
     """
-    values = [row.input for row in proof]
+    values = [row.input for row in recorded.rows]
     parts = [
         list(batches(values, largest)),
         [[value] for value in values[:ALONE]],
         [[values[index] for index in batch] for batch in composition],
     ]
     groups = list(chain.from_iterable(parts))
-    if proof[0].outputs:
+    if recorded.rows[0].outputs:
         rest = iter(every_output(folder, groups))
     else:
         first = first_outputs(folder, groups)
         rest = iter([BatchOutputs({"output": array.reshape(len(array), -1)}, {}, None) for array in first])
-    axes = free_axes(folder)
-    together, alone, mixed = (join_answers([next(rest) for _ in part], axes) for part in parts)
+    together, alone, mixed = (join_answers([next(rest) for _ in part], recorded.free_axes) for part in parts)
     return together, alone, mixed
 
 
@@ -129,48 +132,17 @@ def join_answers(parts: Sequence[BatchOutputs], axes: Sequence[FreeAxis]) -> Ans
     )
 
 
-def free_axes(folder: Path) -> list[FreeAxis]:
-    """Return the free axes beside the batch of an unpacked archive's outputs."""
-    return [
-        FreeAxis(tensor["name"], axis, size)
-        for tensor in folder_signature(folder)["outputs"]
-        for axis, size in enumerate(tensor["shape"])
-        if axis and isinstance(size, str)
-    ]
-
-
 def pad_both(left: Arrays, right: Arrays) -> tuple[Arrays, Arrays]:
     """Return outputs with zeros at the ends of the shorter ones; those that the other lacks stay as they are."""
     pairs = {name: pad([left[name], array]) for name, array in right.items() if name in left}
     return {name: pair[0] for name, pair in pairs.items()}, {**right, **{name: pair[1] for name, pair in pairs.items()}}
 
 
-def scales_of(folder: Path, reference: Arrays) -> Arrays:
-    """Return the units of deviations: the recorded one of the main output, and the spreads of the others."""
-    first = next(iter(reference))
-    return {
-        name: recorded_scale(folder, array) if name == first else scale_of(array) for name, array in reference.items()
-    }
-
-
 def share_changed(hooks: TaskHooks, outputs: Outputs, reference: Outputs) -> float:
     """Return the share of rows that get another answer; 0 for outputs of other shapes, whose deviation is infinite."""
     if any(name not in outputs or outputs[name].shape != array.shape for name, array in reference.items()):
         return 0.0
-    changes = getattr(hooks, "changes", None)  # a handler of the user's own in an archive until 0.3 lacks it
-    return float(np.mean(changes(outputs, reference))) if changes else 0.0
-
-
-def archived_task(folder: Path) -> TaskHooks:
-    """Return the hooks of an unpacked archive's task, or of the user's own handler in it."""
-    if own := archived_handler(folder):
-        return own
-    document = folder_signature(folder)["output"]
-    name = document["task"] if document["task"] in TASKS else ""
-    # A handler of a user's own may have labels without a task.
-    alone = OutputOptions(labels=tuple(document.get("labels", ())))
-    options: OutputOptions = msgspec.convert(document, task(name).output_options) if name else alone
-    return task_alone(name, Signature("", "", "", "", InputOptions(), options, (), (), 1))
+    return float(np.mean(hooks.changes(outputs, reference)))
 
 
 def criterion_of(
@@ -186,7 +158,6 @@ def criterion_of(
     """
     known = summary["task"] in (*FORMS, *TASKS, OWN)
     rows = [Row(row.input, row.label) for row in proof]
-    are_queries = known and summary.get("unit") == "queries" and not summary.get("ranks")
     claim: Claim = "agreement" if not known or summary.get("claim") == AGREEMENT else "accuracy"
     return Criterion(
         summary["task"] if known else REGRESSION,
@@ -194,11 +165,21 @@ def criterion_of(
         hooks,
         [row.label for row in proof],
         float(summary.get("tolerance", QuantiseSection().tolerance)),
-        float(summary.get("spread", 0)) or spread_of(main(reference)),
+        recorded_spreads(summary, main(reference)),
         origins,
         groups=rankings(rows, hooks, summary["task"]) if summary.get("ranks") else (),
-        queries=by_query(hooks.query_of(row.value) for row in rows) if are_queries else (),
+        queries=by_query(hooks.query_of(row.value) for row in rows) if summary.get("unit") == "queries" else (),
     )
+
+
+def recorded_spreads(summary: Mapping[str, Any], reference: Array) -> Array:
+    """Return the scales of errors at export: one for each value of a row, or one for all, as in archives until 0.3."""
+    spreads = np.atleast_1d(np.asarray(summary.get("spread") or spread_of(reference), np.float64))
+    values = reference.reshape(len(reference), -1).shape[1]
+    if len(spreads) not in (1, values):
+        what = f"the evidence has {len(spreads)} spreads for {values} values of a row"
+        raise ArchiveError(what, where="evidence.json, summary.spread", fix="export the model again")
+    return spreads
 
 
 def batch_shift_refusal(shift: float) -> str:

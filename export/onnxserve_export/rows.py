@@ -17,13 +17,13 @@ from onnxserve.errors import DefinitionError
 from onnxserve_handlers.tasks import TaskHooks
 
 from .acceptance import Basis, budget_of, claim_of, form_of
-from .criterion import ACCURACY, EMBEDDING, FORMS
+from .criterion import ACCURACY, EMBEDDING
 from .export_state import ExportState
 from .flip_estimate import mean_rows_needed
 from .golden import first_rows, read_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
-from .rankings import by_query, rankings
+from .rankings import rankings
 from .records import Split
 from .row_sources import read_rows
 from .served_task import served_task
@@ -32,19 +32,22 @@ from .subset import FRACTIONS, KEY, Row, spool
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
-JUDGED = ("select", "certify")  # subsets of which rankings or queries are counted
+JUDGED = ("select", "certify")  # subsets of which rankings are counted
 
 
 class Assignment:
     """Assigns each row to a subset by the hash of seed and value, so that added rows move no others.
 
     Equal values are kept once, since a copy in two subsets would make the proof circular. `query_of` gives the query of
-    a row's value, whose rows stay together; None for a row that is judged by itself.
+    a row's value, whose rows stay together; None for a row that is judged by itself. `queries` has the number of each
+    subset's queries, of which such a row is one.
     """
 
     def __init__(self, rows: Iterable[Row], query_of: Callable[[Any], str | None] = lambda _: None) -> None:
         self._rows, self._query_of = rows, query_of
         self._seen: set[bytes] = set()
+        self._places: set[bytes] = set()
+        self.queries = dict.fromkeys(FRACTIONS, 0)
         self.duplicates = 0
         self.unlabelled = 0
 
@@ -58,7 +61,12 @@ class Assignment:
             self.unlabelled += row.label is None
             query = self._query_of(row.value)
             place = digest if query is None else digest_of(query)
-            yield subset_at(int.from_bytes(place[-8:]) / 2**64), row
+            subset = subset_at(int.from_bytes(place[-8:]) / 2**64)
+            if query is None or place[:KEY] not in self._places:
+                self.queries[subset] += 1
+            if query is not None:
+                self._places.add(place[:KEY])
+            yield subset, row
 
 
 def digest_of(value: Any) -> bytes:
@@ -76,15 +84,16 @@ def subset_at(place: float) -> str:
 
 
 def split_rows(rows: Iterable[Row], folder: Path, query_of: Callable[[Any], str | None] = lambda _: None) -> Split:
-    """Split rows in one pass, into files in `folder`."""
+    """Split rows in one pass, into files in `folder`; queries are counted where several rows have the same."""
     assigned = Assignment(rows, query_of)
     subsets = spool(assigned, FRACTIONS, folder)
     fit, calibrate, select, certify = (subsets[name] for name in FRACTIONS)
-    return Split(fit, calibrate, select, certify, assigned.duplicates, assigned.unlabelled)
+    queries = None if assigned.queries == {name: len(rows) for name, rows in subsets.items()} else assigned.queries
+    return Split(fit, calibrate, select, certify, assigned.duplicates, assigned.unlabelled, queries=queries)
 
 
 def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Split:
-    """Return the split with the rankings that rows make, where labels are to be judged by them, or with its queries.
+    """Return the split with the number of rankings that rows make, where labels are to be judged by them.
 
     Labels of which most are of one row each tell no rankings of vectors.
     """
@@ -97,16 +106,8 @@ def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Spl
         counts = {name: len(rankings(getattr(split, name), hooks, form)) for name in JUDGED}
         enough = min(len(split.certify) // 4, mean_rows_needed(budget_of(definition))) if form == EMBEDDING else 1
         if counts["certify"] >= max(1, enough):
-            return replace(split, ranks=True, queries=None if form == EMBEDDING else counts)
-    return split if form in FORMS else with_queries(split, hooks)
-
-
-def with_queries(split: Split, hooks: TaskHooks) -> Split:
-    """Return the split with the number of its queries, unless each row is one."""
-    subsets = {name: split.subsets[name] for name in JUDGED}
-    counts = {name: len(by_query(hooks.query_of(row.value) for row in rows)) for name, rows in subsets.items()}
-    rows_each = {name: len(rows) for name, rows in subsets.items()}
-    return split if counts == rows_each else replace(split, queries=counts)
+            return replace(split, ranks=True, queries=split.queries if form == EMBEDDING else counts)
+    return split
 
 
 class CheckedRows:

@@ -12,13 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from onnxserve.archive import folder_signature
-from onnxserve.archive.offline import package
 from onnxserve_handlers.tasks import TaskHooks
-
-COMPOSITION = "composition.py"  # archives of 0.2 lack it
 
 
 def served_class(folder: Path, name: str, signature: Any) -> type[Any]:
@@ -41,18 +35,6 @@ def importable(folder: Path, name: str) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
-
-
-def archived_handler(folder: Path) -> TaskHooks | None:
-    """Return the opened handler of the user's own in an unpacked archive; None if it has none or is of 0.2."""
-    signature = folder_signature(folder)
-    if not str(signature.get("handler", "")).startswith("custom_"):
-        return None
-    if not (folder / (name := package(folder)) / COMPOSITION).is_file():
-        return None
-    hooks: Any = served_class(folder, name, msgspec.to_builtins(signature))()
-    hooks.open(folder)
-    return hooks  # type: ignore[no-any-return]  # a class of the archive's package
 
 
 def overrides(hooks: TaskHooks, hook: str) -> bool:

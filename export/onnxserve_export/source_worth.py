@@ -74,11 +74,12 @@ def _check_rankings(acceptance: Acceptance, model: str) -> None:
     """Compare the source's rankings with those of equal scores, whose documents share all places."""
     source = acceptance.reference
     equal = acceptance.compare(source.replace({name: np.zeros_like(array) for name, array in source.items()}), LEVEL)
-    if equal.bound >= 0:
+    if equal.ranking is None or equal.ranking_bound >= 0:
         return
-    measured = f"{model}'s mean {acceptance.criterion.hooks.ranking_name} is {equal.reference_accuracy:.2%}"
+    ranking = equal.ranking + equal.ranking_drop
+    measured = f"{model}'s mean {acceptance.criterion.hooks.ranking_name} is {ranking:.2%}"
     fix = f"look whether a high score means a relevant document, in outputs and labels; or {UNLABELLED}"
-    raise CheckFailed("measure", measured, f"{equal.accuracy:.2%}, as equal scores for all would have", fix=fix)
+    raise CheckFailed("measure", measured, f"{equal.ranking:.2%}, as equal scores for all would have", fix=fix)
 
 
 def _check_scores(acceptance: Acceptance, model: str) -> None:

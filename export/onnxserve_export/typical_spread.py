@@ -19,11 +19,22 @@ def widest(values: Array) -> Array:
 
     Of a column that hardly ever changes, as a count that is mostly 0, the rare values are all there is.
     """
-    sample = values[:: max(1, values.size // SAMPLE)].astype(np.float64)
+    sample = sampled(values)
     if not sample.size:
         return np.full(values.shape[1], np.inf)
     low, high = np.quantile(sample, QUANTILES, axis=0)
     return np.where(high > low, WIDTHS * (high - low), np.inf)
+
+
+def usual_magnitudes(values: Array) -> Array:
+    """Return the magnitude that most rows' values keep below, by column, of values of shape (rows, columns)."""
+    sample = np.abs(sampled(values))
+    return np.quantile(sample, QUANTILES[1], axis=0) if sample.size else np.zeros(values.shape[1])
+
+
+def sampled(values: Array) -> Array:
+    """Return so many rows that quantiles are known, as float64."""
+    return values[:: max(1, values.size // SAMPLE)].astype(np.float64)
 
 
 def typical_scales(scales: Arrays, outputs: Arrays) -> Arrays:

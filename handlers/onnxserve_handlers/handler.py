@@ -29,6 +29,7 @@ from .runtime.batching import guard, isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, choose_provider, intra_op_threads
 from .signature import ERRORS, object_schema
+from .telemetry.drift import why_not_judged
 from .telemetry.recorder import make_recorder
 from .trust.digests import check_digests
 from .trust.model import Golden, check_golden, check_labels, read_golden, read_model
@@ -223,7 +224,8 @@ class Handler(Inference):
     def _describe(self) -> bytes:
         """Return what `GET /models/{model}?customized=true` answers, a JSON object about the loaded archive.
 
-        It has the signature, the evidence's summary, provider and threads; `v2` and `openapi` are for the gateway.
+        It has the signature, the evidence's summary, provider and threads, and in `drift` the word `judged`, or why it
+        isn't; `v2` and `openapi` are for the gateway.
         """
         v2 = model_metadata(self.signature)
         evidence: dict[str, Any] = msgspec.json.decode((self.folder / "evidence.json").read_bytes())
@@ -235,6 +237,7 @@ class Handler(Inference):
                 "provider": {**provider, "onnxruntime": ort.__version__, "nodes": session.placement()},
                 "threads": {"intra_op": session.threads},
                 "golden_deviation": self.golden_deviation,
+                "drift": why_not_judged(self.folder) or "judged",
                 "v2": v2,
                 "v2_message": b64encode(metadata_message(v2)).decode(),
                 "openapi": {**self.schemas(), "max_rows": self.signature.input.max_rows, "errors": ERRORS},

@@ -18,7 +18,7 @@ from onnxserve.errors import OnnxserveError
 from .read import member, open_archive
 
 CERTIFIED, PARITY, UNPROVEN = "certified", "parity", "unproven"
-EVIDENCE = "evidence.json"
+EVIDENCE, PROFILE = "evidence.json", "profile.json"
 
 
 def proof_of(summary: Mapping[str, Any]) -> str:
@@ -33,6 +33,26 @@ def read_proof_kind(path: Path) -> str:
             if EVIDENCE not in archive.namelist():
                 return UNPROVEN
             return proof_of(msgspec.json.decode(member(archive, EVIDENCE))["summary"])
+    except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def why_no_profile(summary: Mapping[str, Any]) -> str:
+    """Return why live rows of an archive have no profile to be compared with, empty if they have or nobody knows."""
+    profile = summary.get("drift_profile")
+    if not profile or profile["certify"] >= profile["needed"]:
+        return ""
+    few = f"{profile['certify']} certify {profile['unit']} are too few for a profile"
+    return f"{few}; {profile['needed']} would do, about {profile['wanted']} {profile['unit']} in all"
+
+
+def read_why_no_profile(path: Path) -> str:
+    """Return the same of an archive; empty for a file that can't be read."""
+    try:
+        with open_archive(path) as archive:
+            names = archive.namelist()
+            summary = msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else {}
+            return "" if PROFILE in names else why_no_profile(summary) or "it has no profile of the rows of its proof"
     except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return ""
 
@@ -64,10 +84,19 @@ def _describe_ranking(paired: Mapping[str, Any]) -> str:
     return f"; nDCG at 10 of searches {paired['ranking']:.2%}, {bound}"
 
 
+def _describe_documents(paired: Mapping[str, Any], measure: str) -> str:
+    """Describe how well documents of queries are ordered, and how far their scores move."""
+    source = paired["ranking"] + paired["ranking_drop"]
+    order = f"mean {measure} {paired['ranking']:.2%} (source {source:.2%}), at most {paired['ranking_bound']:.2%} lower"
+    return f"{order}; scores move by {paired['drop']:.2%} on average, at most {paired['bound']:.2%}"
+
+
 def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
     if not measure:
         scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
         return f"{scores}, at most {paired['bound']:.4g} lower"
+    if paired.get("ranking") is not None:
+        return _describe_documents(paired, measure)
     score, bound = f"{paired['accuracy']:.2%}", paired["bound"]
     if claim != "accuracy":
         return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
@@ -96,6 +125,8 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
         lines.append(f"On {count} that nothing was fitted to, {confidence}: {loss}.")
     if unseen := summary.get("unseen_labels"):
         lines.append(f"Nothing is known of labels that none of these rows has: {', '.join(unseen)}.")
+    if reason := why_no_profile(summary):
+        lines.append(f"Drift isn't judged: {reason}.")
     return lines
 
 

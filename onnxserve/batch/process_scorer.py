@@ -9,21 +9,25 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
-from .scorer import Answers, Form
+from .scorer import Answers
+from .scoring_messages import Failure, LoadedArchive, decode_reply
 
 MODULE = "onnxserve.batch.scoring_process"
+CHECK = "check the archive: onnxserve archive verify ARCHIVE"
 KIND = "worker_ended"
 TRIES = 2  # of a row alone: a process may end for a reason of its own
 MOST_ENDS = 200  # of one worker's processes; after that the handler is at fault, not a row
 STOP_S = 5.0
+Wanted = TypeVar("Wanted", LoadedArchive, Answers)
 
 
 class Settings(NamedTuple):
@@ -34,21 +38,6 @@ class Settings(NamedTuple):
     batch: int
     gpu_id: int | None
     outputs: bool
-
-
-class LoadedArchive(NamedTuple):
-    """Form of the answers and deviation of the golden rows, after loading."""
-
-    form: Form
-    deviation: float
-
-
-class Failure(NamedTuple):
-    """An error that the process reports and survives."""
-
-    what: str
-    where: str = ""
-    fix: str = ""
 
 
 class Rows(NamedTuple):
@@ -79,20 +68,24 @@ class ScoringProcess:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[other_end.fileno()]
             )
         try:
-            self.started: LoadedArchive = self.ask(settings)
+            self.started = self.ask(settings, LoadedArchive)
         except BaseException:
             self.close()
             raise
 
-    def ask(self, message: Settings | Rows) -> Any:
+    def ask(self, message: Settings | Rows, wanted: type[Wanted]) -> Wanted:
         """Send a message and return the answer; ProcessEnded if the process ends, BatchError if it reports an error."""
         try:
             self._connection.send(message)
-            answer = self._connection.recv()
+            answer = decode_reply(self._connection.recv_bytes())
         except (EOFError, ConnectionError) as error:
             raise ProcessEnded(ended_by(self._process.wait())) from error
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise BatchError(f"the archive's process sends what is no answer: {error}", fix=CHECK) from error
         if isinstance(answer, Failure):
             raise BatchError(answer.what, where=answer.where, fix=answer.fix)
+        if not isinstance(answer, wanted):
+            raise BatchError(f"the archive's process sends {type(answer).__name__} out of turn", fix=CHECK)
         return answer
 
     def close(self) -> None:
@@ -113,7 +106,8 @@ class ProcessScorer:
             self._process: ScoringProcess | None = ScoringProcess(settings)
         except ProcessEnded as error:
             raise BatchError(f"loading the archive ended its process: {error}", where=str(settings.folder)) from error
-        self.form, self.deviation = self._process.started
+        started = self._process.started
+        self.form, self.deviation = started.form, started.deviation
 
     def score(self, chunk: Chunk) -> Answers:
         """Score all rows together; if that ends the process, score each half alone."""
@@ -141,16 +135,14 @@ class ProcessScorer:
     def _ask(self, rows: Rows) -> Answers:
         if self._process is None:
             self._process = ScoringProcess(self._settings)
-        answers: Answers = self._process.ask(rows)
-        return answers
+        return self._process.ask(rows, Answers)
 
     def _count_end(self, error: ProcessEnded) -> None:
         self.close()
         self._ends += 1
         if self._ends > MOST_ENDS:
             what = f"the archive's handler ended its process {self._ends} times, last: {error}"
-            fix = "check the archive: onnxserve archive verify ARCHIVE"
-            raise BatchError(what, where=str(self._settings.folder), fix=fix)
+            raise BatchError(what, where=str(self._settings.folder), fix=CHECK)
 
 
 def join_answers(parts: Sequence[Answers]) -> Answers:

@@ -19,6 +19,7 @@ from .exporting import (
     Trust,
     Unproven,
     Verbose,
+    drift_lines,
     run_export,
     server_stores_of,
     show_traces,
@@ -69,4 +70,4 @@ def export(  # noqa: PLR0913 - each is a flag
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
-    show_lines(document, f"{work.archive}  sha256 {work.sha256}", as_json=as_json)
+    show_lines(document, f"{work.archive}  sha256 {work.sha256}", *drift_lines(work), as_json=as_json)

@@ -78,6 +78,14 @@ def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState
         return export_model(folder, store, STEPS, say, progress=progress, options=options)
 
 
+def drift_lines(work: ExportState) -> list[str]:
+    """Return a line about rows that are too few to watch live ones for drift, if they are."""
+    from onnxserve.archive.evidence import why_no_profile
+
+    reason = why_no_profile(work.evidence["summary"])
+    return [f"drift won't be judged: {reason}"] if reason else []
+
+
 def server_stores_of(settings: Settings) -> tuple[Path, ...]:
     """Return the folder of the archives that a running server loaded; none if no server runs."""
     stores = stores_of(settings)

@@ -19,6 +19,7 @@ from .exporting import (
     Trust,
     Unproven,
     Verbose,
+    drift_lines,
     extra_needed,
     run_export,
     server_stores_of,
@@ -114,6 +115,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
     show_lines(
         document,
         f"{work.archive}  sha256 {work.sha256}",
+        *drift_lines(work),
         f"then: onnxserve serve, or onnxserve release register {quote(str(work.archive))}",
         f"after a change of {imported.folder / 'model.toml'}: {command}",
         as_json=as_json,

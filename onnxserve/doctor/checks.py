@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from onnxserve.archive import configured_keys, read_version, refusals
+from onnxserve.archive.evidence import read_why_no_profile
 from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.gateway import Roles, read_config, read_roles
 from onnxserve.gateway.config import bracket_host
@@ -157,6 +158,13 @@ def store(settings: Settings) -> Finding:
     return Finding("model store", names)
 
 
+def drift(settings: Settings) -> Finding:
+    """The archives whose drift nothing judges; they serve all the same, so this is reported without a fix."""
+    reasons = {path.stem: read_why_no_profile(path) for path in sorted(settings.store.glob("*.mar"))}
+    unwatched = [f"{name} isn't judged: {reason}" for name, reason in reasons.items() if reason]
+    return Finding("drift", "; ".join(unwatched) or "each archive has a profile to compare live rows with")
+
+
 def threads(settings: Settings) -> Finding:
     """Report the number of CPUs and of archives."""
     cpus = len(os.sched_getaffinity(0))
@@ -176,6 +184,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     roles,
     store,
     trust,
+    drift,
     threads,
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxserve.archive import Stores, file_digest
-from onnxserve.archive.evidence import read_proof_kind
+from onnxserve.archive.evidence import read_proof_kind, read_why_no_profile
 from onnxserve.errors import GatewayError, ReleaseError, ServerError
 from onnxserve.gateway import Roles, RoleStore
 from onnxserve.torchserve import Management, ModelVersion
@@ -24,7 +24,8 @@ class VersionStatus:
     """One line of `onnxserve release status`.
 
     `role` is empty for none; `pending` requests wait for a worker, of at most `pending_limit`. `proof` is what stands
-    behind its answers: certified, parity or unproven; empty if its archive can't be read.
+    behind its answers: certified, parity or unproven; empty if its archive can't be read. `no_drift` is why its drift
+    isn't judged, empty where it is.
     """
 
     model: str
@@ -37,6 +38,7 @@ class VersionStatus:
     pending_limit: int
     archive: str
     proof: str = ""
+    no_drift: str = ""
 
 
 class Versions:
@@ -66,8 +68,9 @@ class Versions:
                 version, queue = state.model_version, state.job_queue_status
                 role = transitions.role_of(roles, name, version)
                 row = (name, version, role, version == default, state.ready, state.ready_workers)
-                proof = read_proof_kind(archive_of(self.store, state.model_url))
-                versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, state.model_url, proof))
+                path = archive_of(self.store, state.model_url)
+                known = (state.model_url, read_proof_kind(path), read_why_no_profile(path))
+                versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, *known))
         return versions
 
     def take_up(self) -> list[str]:

@@ -146,6 +146,10 @@ class TaskHooks:
         """Return how well each group of rows is ordered beside its labels, from 0 to 1; shape (groups,)."""
         raise NotImplementedError
 
+    def score_agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return how like the source's each row's score is, as clients get it, from 0 to 1; for labels that rank."""
+        raise NotImplementedError
+
     def right(
         self,
         outputs: Outputs,

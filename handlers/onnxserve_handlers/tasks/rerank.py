@@ -89,6 +89,13 @@ class Rerank(TaskHooks):
         """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0."""
         return closeness(flat(first_output(outputs)), flat(first_output(reference)))
 
+    def score_agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
+        """Return 1 less the distance from the source's score; in spreads where scores don't lie between 0 and 1."""
+        scores, source = self._scores(outputs), self._scores(reference)
+        if not ((source >= 0) & (source <= 1)).all():
+            return self.agreement(outputs, reference)
+        return np.asarray(np.clip(1 - np.abs(scores - source), 0, 1))
+
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         activation = self.output.activation
         return probabilities(flat(first_output(outputs))[:, 0], "sigmoid" if activation == "auto" else activation)

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -280,16 +281,22 @@ class DriftMetrics:
         self._changes.inc(changes)
 
 
+def why_not_judged(folder: Path) -> str:
+    """Return why drift of an unpacked archive isn't judged here, empty if it is."""
+    if not (folder / PROFILE).is_file():
+        return "no profile"
+    if not os.environ.get(VARIABLE):
+        return f"no {VARIABLE}"
+    return "" if find_spec("prometheus_client") else "prometheus_client isn't installed"
+
+
 def make_drift(folder: Path, signature: Signature) -> Drift | None:
-    """Return the drift of an unpacked archive; None without metrics or without a profile."""
-    path = folder / PROFILE
-    if not os.environ.get(VARIABLE) or not path.is_file():
+    """Return the drift of an unpacked archive; None where it isn't judged."""
+    if why_not_judged(folder):
         return None
-    try:
-        import prometheus_client
-    except ModuleNotFoundError:
-        return None
+    import prometheus_client
+
     metrics = DriftMetrics(prometheus_client, (signature.model, signature.version))
-    profile, window = msgspec.json.decode(path.read_bytes(), type=Profile), adaptive_window()
+    profile, window = msgspec.json.decode((folder / PROFILE).read_bytes(), type=Profile), adaptive_window()
     changes = ScoreChanges(window, metrics.set_scores) if window and signature.labels else None
     return Drift(profile, metrics.set_distances, metrics.set_p_value, changes=changes)

@@ -38,6 +38,15 @@ def other_archives(versions: list[VersionStatus]) -> list[str]:
     ]
 
 
+def unwatched(versions: list[VersionStatus]) -> list[str]:
+    """Lines about versions whose drift nothing judges."""
+    return [
+        f"drift of {version.model} {version.version} isn't judged: {version.no_drift}"
+        for version in versions
+        if version.no_drift
+    ]
+
+
 @commands.command()
 def status(
     model: Annotated[str | None, typer.Argument(help="The model's name; default: all models.")] = None,
@@ -55,7 +64,7 @@ def status(
 
     def human() -> None:
         print_table(STATUS, [status_row(version) for version in versions])
-        for line in other_archives(versions):
+        for line in other_archives(versions) + unwatched(versions):
             out.print(line, markup=False)
 
     # Until 0.2 `role` was called `label`; both names are there for one minor version.

@@ -144,6 +144,7 @@ async function row(r, state) {
     schema: (description.openapi || {}).row,
     evidence: description.evidence,
     golden: description.golden_deviation,
+    drift: description.drift,
     provider: description.provider ? description.provider.name.replace('ExecutionProvider', '') : '',
   };
 }

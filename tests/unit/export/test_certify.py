@@ -134,7 +134,8 @@ class Export:
         state.split, state.task = self.split, task_for(self.definition.output)
         state.reference, state.select_reference = {"logits": self.right}, {"logits": self.right[:50]}
         state.plan, state.row_parity = make_plan(self.definition, self.split, self.options), parity
-        state.probe_reference, state.row_axes = state.reference, {}
+        state.probe_reference, state.row_axes, state.output_axes = state.reference, {}, {}
+        state.opened = state.task
         state.archive_folder, state.groups = self.folder, self.groups
         state.sequence, state.measured, answers = [], [], {}
         for variant, count in lost.items():

@@ -45,7 +45,7 @@ def circle(tmp_path) -> Path:
         (FORWARD, FORWARD + " * (2.0 if features.shape[0] > 4 else 1.0)", r"torch's answer to a row moves"),
         (FORWARD, FORWARD + " + torch.rand_like(features).sum() * 1e-3", "differ by .* from one call to the next"),
         (FORWARD, FORWARD + BRANCH_ON_VALUES, "torch can't export the module"),
-        ('["outside", "inside"]', '["inside", "outside"]', "torch answers 'outside' to a golden row"),
+        ('["outside", "inside"]', '["inside", "outside"]', 'torch answers "outside" to a golden row'),
         ('variants = ["int8-static", "fp32"]', 'variants = ["w4"]', "no variant could be made"),
     ],
 )

@@ -14,13 +14,15 @@ from onnxserve_export.binomial import share_bound
 from onnxserve_export.flip_estimate import rows_needed, share_rows_needed
 from onnxserve_export.output_similarity import calibration_error, compare
 from onnxserve_export.paired_statistics import (
-    compare_embeddings,
     compare_errors,
     compare_labels,
     compare_scores,
     mcnemar,
+    nearest_differ,
     spread_of,
+    target_errors,
     value_errors,
+    value_spreads,
     vector_errors,
 )
 from onnxserve_export.significance_levels import FIRST_LEVEL
@@ -103,12 +105,12 @@ def test_closeness_tells_direction_size_and_calibration_apart():
 
 def test_embeddings_are_compared_by_direction_and_by_nearest_neighbour():
     vectors = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
-    same = compare_embeddings(vectors, vectors * 5, 0.03)
-    assert same.drop == same.flips == 0
-    noise = np.random.default_rng(1).normal(size=vectors.shape)
-    noisy = compare_embeddings(vectors, vectors + 0.25 * noise, 0.03)
-    assert 0.2 < noisy.drop < noisy.bound < 1
-    assert noisy.flips > 0.1
+    assert compare_errors(vector_errors(vectors, vectors * 5), 0.03).drop == 0
+    assert not nearest_differ(vectors, vectors * 5).any()
+    noisy = vectors + 0.25 * np.random.default_rng(1).normal(size=vectors.shape)
+    paired = compare_errors(vector_errors(vectors, noisy), 0.03)
+    assert 0.2 < paired.drop < paired.bound < 1
+    assert nearest_differ(vectors, noisy).mean() > 0.1
     assert vector_errors(vectors, vectors[:, ::-1]) == pytest.approx(1 - np.diag(cosines(vectors, vectors[:, ::-1])))
 
 
@@ -149,6 +151,52 @@ def test_a_candidate_that_ruins_rare_rows_is_accepted_no_more_often_than_allowed
 def test_outputs_that_never_change_have_their_size_as_scale():
     assert spread_of(np.full((5, 2), 3.0)) == 3
     assert spread_of(np.zeros((5, 2))) == 1
+
+
+def test_each_value_has_a_spread_of_its_own():
+    draws = np.random.default_rng(3)
+    values = draws.normal(size=(500, 5)) * [1e6, 1, 1e-9, 0, 0] + [0, 1e9, 0, 7, 0]
+    spreads = value_spreads(values)
+    assert spreads[[0, 2]] == pytest.approx(values.std(axis=0)[[0, 2]])
+    assert spreads[1] == pytest.approx(2.0**-12 * 1e9)  # float32 has no more digits
+    assert spreads[3] == 7  # it never changes
+    assert 0 < spreads[4] < np.abs(values).max()
+    assert value_spreads(np.zeros((5, 2))).tolist() == [1, 1]
+    errors = target_errors(values, values + 0.5 * spreads, spreads)
+    assert errors == pytest.approx(0.5)
+    assert target_errors(values, values + 2.0, np.array([4.0])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_a_target_is_not_hidden_by_others_of_another_size(tmp_path, wrong):
+    """The variant gets one target of three wrong, in the whole budget of rows; with one spread it was never seen."""
+    draws, rows, budget, tries, passes = np.random.default_rng(5), 400, 0.03, 300, 0
+    source = (draws.normal(size=(rows, 3)) * [1e6, 1, 1e-6]).astype(np.float32)
+    other = source.copy()
+    other[:, wrong] *= -1
+    acceptance = Acceptance(
+        definition(tmp_path, labels=(), max_accuracy_drop=budget), [Row(0, None)] * rows, Outputs(values=source)
+    )
+    for _ in range(tries):
+        flags = draws.random(rows) < budget
+        paired = acceptance.compare(Outputs(values=np.where(flags[:, None], other, source)))
+        passes += not acceptance.verdict(paired)
+    assert passes / tries <= FIRST_LEVEL + 3 * math.sqrt(FIRST_LEVEL / tries)
+    whole = acceptance.compare(Outputs(values=other))
+    assert whole.drop > 0.9
+    assert acceptance.verdict(whole).startswith("rows that move beyond the tolerance")
+    assert acceptance.verdict(acceptance.compare(Outputs(values=source))) == ""
+    assert acceptance.risk(Outputs(values=other)) > 0.9
+    if wrong:
+        one_spread = value_errors(source, other, spread_of(source))
+        assert compare_errors(one_spread, 0.03).drop == 0
+
+
+def test_outputs_without_a_list_of_values_have_one_spread(tmp_path):
+    images = np.random.default_rng(6).normal(size=(50, 4, 4)).astype(np.float32)
+    acceptance = Acceptance(definition(tmp_path, labels=()), [Row(0, None)] * 50, Outputs(values=images))
+    assert acceptance.criterion.spreads.shape == (1,)
+    assert acceptance.compare(Outputs(values=images + 0.02)).drop == 0
 
 
 def test_a_metric_of_the_users_own_decides_by_its_mean(tmp_path):

@@ -14,8 +14,9 @@ from onnxserve.archive.proof import ProofArray, ProofRow, proof_rows
 from onnxserve.cli.app import app
 from onnxserve.errors import ArchiveError
 from onnxserve.scaffold import new_model
+from onnxserve_export.archived_hooks import archived_task
 from onnxserve_export.export import export_model
-from onnxserve_export.rerun import archived_task, rerun
+from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
 
 run = CliRunner()
@@ -127,5 +128,5 @@ def test_keys_signatures_and_seals_are_made_from_the_command_line(archive, tmp_p
 
 
 def test_labels_without_a_task_are_those_of_the_repeated_proof_too(tmp_path):
-    (tmp_path / "signature.json").write_text(json.dumps({"output": {"task": "", "labels": ["low", "high"]}}))
-    assert archived_task(tmp_path).signature.labels == ("low", "high")
+    with archived_task(tmp_path, {"output": {"task": "", "labels": ["low", "high"]}}) as hooks:
+        assert hooks.signature.labels == ("low", "high")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,20 @@ def test_the_same_handler_in_another_folder_is_imported_from_there(tmp_path):
         [package] = (tmp_path / name).glob("handlers_*")
         assert type(hooks).__mro__[1].__name__ == "Service"
         assert type(hooks).quality.__code__.co_filename.startswith(str(package))
+
+
+def test_a_handler_of_the_users_own_is_opened_once_for_all_candidates(tmp_path, monkeypatch):
+    """Opening may read large files, and each candidate asks the handler's hooks."""
+    opened = tmp_path / "opened"
+    monkeypatch.setenv("OPENED", str(opened))
+    code = (
+        QUALITY.replace("WORTH", "1.0")
+        + """
+    def open(self, folder):
+        super().open(folder)
+        with os.fdopen(os.open(os.environ["OPENED"], os.O_APPEND | os.O_CREAT | os.O_WRONLY), "w") as stream:
+            stream.write(f"{os.getpid()}\\n")
+"""
+    ).replace("import numpy as np", "import os\n\nimport numpy as np")
+    export_model(with_handler(tmp_path / "models", code), tmp_path / "store", STEPS, lambda _: None)
+    assert opened.read_text().split().count(str(os.getpid())) == 1

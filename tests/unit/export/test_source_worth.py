@@ -29,7 +29,7 @@ def judge(tmp_path):
 
     def acceptance(output: OutputOptions, source: Outputs, rows: list[Row], *, ranks: bool = False) -> Acceptance:
         definition = msgspec.structs.replace(base, output=output, quantise=QuantiseSection(max_accuracy_drop=0.02))
-        return Acceptance(definition, rows, source, basis=Basis(ranks=ranks))
+        return Acceptance(definition, rows, source, basis=Basis(ranks=ranks, queries=ranks))
 
     return acceptance
 

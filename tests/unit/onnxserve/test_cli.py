@@ -57,6 +57,7 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "gateway",
         "model store",
         "trust",
+        "drift",
         "threads",
     }
     assert findings["model store"]["result"] == "circle 1.0.0"

@@ -31,6 +31,7 @@ from onnxserve_handlers.telemetry.drift import (
     embedding_measures,
     p_value,
 )
+from onnxserve_handlers.telemetry.metrics import VARIABLE
 from tests.helpers.kinds import table_signature
 
 
@@ -215,3 +216,15 @@ def test_few_values_are_looked_at_one_by_one():
     assert set(document["measures"]) == {"value.0", "value.1"}
     live = REGRESSION.prediction_measures([{"values": [0.0, 1.0]}, {"values": [2.0, 3.0]}])
     assert {name: values.tolist() for name, values in live.items()} == {"value.0": [0, 2], "value.1": [1, 3]}
+
+
+def test_an_archive_says_why_its_drift_is_not_judged(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert drifts.why_not_judged(tmp_path) == "no profile"
+    (tmp_path / drifts.PROFILE).write_bytes(b"{}")
+    assert drifts.why_not_judged(tmp_path) == f"no {VARIABLE}"
+    assert drifts.make_drift(tmp_path, table_signature()) is None
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert drifts.why_not_judged(tmp_path) == ""
+    monkeypatch.setattr(drifts, "find_spec", lambda _: None)
+    assert drifts.why_not_judged(tmp_path) == "prometheus_client isn't installed"
