@@ -64,6 +64,26 @@ def test_an_exported_program_states_its_inputs(tmp_path):
     assert document(tmp_path / "net.pt2", tmp_path, trust=True)["input"]["tensors"][0]["shape"] == [3]
 
 
+@pytest.mark.parametrize("layout", ["separate", "table"])
+def test_a_detector_is_asked_for_the_number_of_its_first_label(tmp_path, layout):
+    write_linear(tmp_path / "net.onnx")
+    options = {"kind": "tensors", "task": "detection", "labels": "cat,dog"}
+    fields = (f"output.layout={layout}",)
+    with pytest.raises(DefinitionError, match=r"output\.first_label: 1 if .* is the background") as refusal:
+        import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", ImportOptions(**options, fields=fields))
+    assert "--set output.first_label=VALUE" in refusal.value.fix
+    answered = ImportOptions(**options, fields=(*fields, "output.first_label=1"))
+    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", answered)
+    assert imported.definition.output.first_label == 1
+
+
+def test_a_detector_whose_outputs_have_each_label_is_asked_for_no_number(tmp_path):
+    write_linear(tmp_path / "net.onnx")
+    options = ImportOptions(kind="tensors", task="detection", labels="cat,dog", fields=("output.layout=anchors",))
+    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", options)
+    assert imported.definition.output.first_label == 0
+
+
 def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "network.py").write_text(LINEAR)
