@@ -135,7 +135,7 @@ def with_masks(outputs: Outputs, masks: Mapping[str, Flags]) -> Outputs:
 
 
 def _is_along(outputs: Outputs, axis: FreeAxis, mask: Flags) -> bool:
-    return outputs[axis.output].shape[axis.axis] == mask.shape[1]
+    return bool(outputs[axis.output].shape[axis.axis] == mask.shape[1])
 
 
 def where_own(array: Array, axis: int, own: Flags) -> Array:

@@ -55,13 +55,13 @@ def names_in(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
 
 def check_size(files: Mapping[str, bytes | Path]) -> None:
     """Raise DefinitionError if the files to copy are more than a model's folder should hold; it names the largest."""
-    sizes = {name: content.stat().st_size for name, content in files.items() if isinstance(content, Path)}
+    sizes = {content: content.stat().st_size for content in files.values() if isinstance(content, Path)}
     total = sum(sizes.values())
     if total > MOST_GB * GB:
-        largest = max(sizes, key=lambda name: sizes[name])
+        largest = max(sizes, key=lambda path: sizes[path])
         raise DefinitionError(
             f"functions read or name files of {total / GB:.1f} GB, more than {MOST_GB:g} GB",
-            where=f"{files[largest]} alone has {sizes[largest] / GB:.1f} GB",
+            where=f"{largest} alone has {sizes[largest] / GB:.1f} GB",
             fix="keep what the model doesn't need out of the code's texts, or open large files by an absolute path, "
             "which isn't copied",
         )

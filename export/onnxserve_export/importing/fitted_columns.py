@@ -46,7 +46,7 @@ def _entry(place: int, chain: Sequence[Any]) -> Entry:
     if reads_texts(chain[0]):
         return {"type": "text"}
     fillings = getattr(chain[0], "statistics_", None) if type(chain[0]).__name__ == IMPUTER else None
-    encoder = chain[0] if fillings is None else chain[1] if len(chain) > 1 else None
+    encoder: Any = chain[0] if fillings is None else chain[1] if len(chain) > 1 else None
     known = getattr(encoder, "categories_", None)
     entry: Entry = {}
     if known is not None and any(isinstance(category, str) for category in known[place]):
