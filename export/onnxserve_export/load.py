@@ -8,6 +8,7 @@ from .precision import choose_dtype
 from .seeding import seed_all
 from .sources import open_source
 from .step import Step
+from .text_columns import check_texts
 
 SEED = 20240229
 
@@ -22,6 +23,7 @@ def call(state: ExportState) -> None:
     state.model = open_source(source, definition.folder, offered, definition.source_outputs, trust=trust)
     state.model.runs_alone = definition.serve.batch_size == 1
     choose_dtype(state)
+    check_texts(state)
     state.assets = read_assets(definition, state.source_file, offered)
     state.say(f"      {state.model.summary}")
 

@@ -43,15 +43,19 @@ def read_files(files: Sequence[Source], definition: Definition) -> Iterator[tupl
     """Yield input and label of every row; DefinitionError with file, line and column for rows that can't be read."""
     for file in files:
         try:
-            available = columns_of(file, ",")
-            names = first_names(file) if available is None else list(available)
-            columns = choose_columns(names, definition, file.url)
+            columns = choose_columns(available_columns(file), definition, file.url)
             if definition.features and file.kind in ("csv", "jsonl"):
                 fix = "convert the rows to Parquet"
                 raise DefinitionError("the keys and times of a feature store need types", where=file.url, fix=fix)
             yield from _read(file, columns, definition)
         except BatchError as error:
             raise DefinitionError(error.what, where=error.where or file.url, fix=error.fix) from error
+
+
+def available_columns(file: Source) -> list[str]:
+    """Return the names of a file's columns, of JSON lines those of the first object."""
+    available = columns_of(file, ",")
+    return first_names(file) if available is None else list(available)
 
 
 def first_names(file: Source) -> list[str]:
@@ -69,14 +73,29 @@ def first_names(file: Source) -> list[str]:
 
 
 def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
-    used = dict.fromkeys((*columns.inputs, *columns.labels))
     takes_null = definition.input.nullable_columns
-    nullable = tuple(name for name, own in zip(columns.inputs, columns.names, strict=True) if own in takes_null)
-    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK, nullable=nullable)
+    nullable = [name for name, own in zip(columns.inputs, columns.names, strict=True) if own in takes_null]
+    for chunk in chunks_of(file, (*columns.inputs, *columns.labels), nullable):
+        yield from _rows(chunk, columns, definition)
+
+
+def chunks_of(file: Source, columns: Sequence[str], nullable: Sequence[str]) -> Iterator[Chunk]:
+    """Yield the rows of a file in chunks: a value each, or an object if there are several columns."""
+    used = dict.fromkeys(columns)
+    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK, nullable=tuple(nullable))
     for piece in cut(file, selection, ALL):
         part = Part(0, file.url, file.kind, piece.first, piece.rows, piece.start, piece.stop, piece.line, piece.skip)
-        for chunk in read(part, selection):
-            yield from _rows(chunk, columns, definition)
+        yield from read(part, selection)
+
+
+def records(file: Source, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file by column, empty cells among them; rows that can't be read are left out."""
+    for chunk in chunks_of(file, columns, columns):
+        for value in chunk.values or ():
+            if len(columns) == 1:
+                yield {columns[0]: value}
+            elif isinstance(value, dict):
+                yield value
 
 
 def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:

@@ -115,15 +115,27 @@ def with_sizes(arrays: Mapping[str, Array], axes: Sequence[FreeAxis], sizes: Map
 
 
 def with_masks(outputs: Outputs, masks: Mapping[str, Flags]) -> Outputs:
-    """Return outputs for a client's tensors: what a mask leaves out of a row is zero, and stays where it is."""
+    """Return outputs for a client's tensors: what a mask leaves out of a row is zero, and stays where it is.
+
+    An axis of another size than the mask of its name has other elements than the tensors: its output stays whole.
+    """
     padded = {name: mask for name, mask in masks.items() if not mask.all()}
     if not padded:
         return outputs
-    named = [axis for axis in outputs.axes if axis.name in padded]
-    masked = outputs.replace({output: where_own(outputs[output], axis, padded[name]) for output, axis, name in named})
+    axes = [axis for axis in outputs.axes if axis.name not in padded or _is_along(outputs, axis, padded[axis.name])]
+    arrays = dict(outputs)
+    for output, axis, name in axes:
+        if name in padded:
+            arrays[output] = where_own(arrays[output], axis, padded[name])
+    masked = outputs.replace(arrays)
+    masked.axes = tuple(axes)
     masked.sizes = {name: sizes for name, sizes in outputs.sizes.items() if name not in padded}
     masked.masks = padded
     return masked
+
+
+def _is_along(outputs: Outputs, axis: FreeAxis, mask: Flags) -> bool:
+    return bool(outputs[axis.output].shape[axis.axis] == mask.shape[1])
 
 
 def where_own(array: Array, axis: int, own: Flags) -> Array:

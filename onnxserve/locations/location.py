@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from onnxserve.errors import SourceError
 
@@ -12,15 +13,23 @@ MARK = "@sha256:"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FUNCTION = re.compile(r"(?:[\w./-]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 PREDICTIONS = "predictions:"
-# Parameters of signed URLs: of S3 and what speaks its protocol, Google's and Azure's stores, CloudFront, and tokens.
+# Parameters that name what is fetched, of stores, hubs and repositories. An import writes no others, since only the
+# service knows which of them grant access.
+PLAIN = re.compile(
+    r"(version|revision|generation|file|object|artifact|resource|dataset)([-_]?(id|name))?|id|rev|ref|branch|tag|path|"
+    r"name|filename|commit|hash|sha(1|256)?|md5|etag|format|raw|dl|download|export|alt|at|type|comp|restype|snapshot",
+    re.IGNORECASE,
+)
+# Parameters that grant access by their names: of signed URLs, of shared links, and keys and tokens of any kind.
 SIGNATURE = re.compile(r"X-(Amz|Goog)-Signature|Signature|sig", re.IGNORECASE)
 SECRET = re.compile(
-    r"X-(Amz|Goog)-.*|Signature|sig|AWSAccessKeyId|GoogleAccessId|"
-    r"((access|auth|private|download)[-_]?)?token|api[-_]?key|password|secret",
+    r"X-(Amz|Goog)-.*|Signature|sig|.*(key|token|secret|passw(or)?d|pwd|credentials?|jwt|hmac)|(GoogleAccess|AWSAccessKey)Id|"
+    r"auth(orization|key|code)?|code|sas|session([-_]?id)?|access|resourcekey",
     re.IGNORECASE,
 )
 # Parameters that are of a signature where there is one, and may mean anything else without.
 COMPANION = re.compile(r"Expires|Key-Pair-Id|Policy|s[eiprstv]|spr|srt|sip|sdd|sk(e|s|t|v|oid|tid)", re.IGNORECASE)
+LIKE_A_KEY = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+=~-]{24,}")  # a value without words, paths or a suffix
 PASSWORDS = "leave it out: the registry's or the store's own login or environment variables are used"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -39,33 +48,52 @@ class Location(NamedTuple):
 
     @property
     def public(self) -> str:
-        """The URL without its query, which may hold a signature that grants access."""
-        return self.url.partition("?")[0] if self.scheme in ("http", "https") else self.url
+        """The URL without what may grant access: a web address's query and fragment, a store's secret parameters."""
+        if self.scheme in ("http", "https"):
+            return self.url.partition("#")[0].partition("?")[0]
+        return self.without(self.credentials).url
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters by name, as far as a URL of another machine has a query."""
+        query = self.url.partition("?")[2].partition("#")[0] if self.scheme else ""
+        return dict(parse_qsl(query, keep_blank_values=True))
 
     @property
     def credentials(self) -> list[str]:
-        """The names of the query's parameters that grant access, as a signed URL of an object store has them."""
+        """The names of the query's parameters that grant access, by their names or by what their values look like."""
+        parameters = self.parameters
+        is_signed = any(SIGNATURE.fullmatch(name) for name in parameters)
+        return [
+            name
+            for name, value in parameters.items()
+            if SECRET.fullmatch(name)
+            or (is_signed and COMPANION.fullmatch(name))
+            or (not PLAIN.fullmatch(name) and LIKE_A_KEY.fullmatch(value))
+        ]
+
+    @property
+    def unwritten(self) -> list[str]:
+        """The names of the query's parameters that an import doesn't write; of a web address all but `PLAIN` ones."""
+        secret = self.credentials
         if self.scheme not in ("http", "https"):
-            return []
-        names = [name for name, _ in parse_qsl(urlsplit(self.url).query, keep_blank_values=True)]
-        is_signed = any(SIGNATURE.fullmatch(name) for name in names)
-        return [name for name in names if SECRET.fullmatch(name) or (is_signed and COMPANION.fullmatch(name))]
+            return secret
+        return [name for name in self.parameters if name in secret or not PLAIN.fullmatch(name)]
 
     def pinned(self, sha256: str) -> str:
-        """Return the text of this location with a pin, as a definition has it: without credentials.
+        """Return the text of this location with a pin, as a definition has it: without what may grant access.
 
         The bytes are in the cache by their digest, and a signature expires anyway.
         """
-        return f"{self.without_credentials().url}{MARK}{sha256}"
+        return f"{self.without(self.unwritten).url}{MARK}{sha256}"
 
-    def without_credentials(self) -> Location:
-        """Return this location without the query's parameters that grant access."""
-        secret = self.credentials
-        if not secret:
-            return self
-        address = urlsplit(self.url)
-        kept = [part for part in address.query.split("&") if unquote_plus(part.partition("=")[0]) not in secret]
-        return self._replace(url=urlunsplit(address._replace(query="&".join(kept))))
+    def without(self, parameters: Collection[str]) -> Location:
+        """Return this location without some of the query's parameters; without its fragment, if there are any."""
+        base, mark, query = self.url.partition("#")[0].partition("?")
+        if not parameters:
+            return self if self.scheme not in ("http", "https") else self._replace(url=base + mark + query)
+        kept = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]) not in parameters]
+        return self._replace(url="?".join([base, *filter(None, ["&".join(kept)])]))
 
 
 def is_remote(text: str) -> bool:

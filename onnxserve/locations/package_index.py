@@ -39,7 +39,7 @@ class Package(Remote):
     def __init__(self, url: str) -> None:
         self._url, self._address = url, parse(url)
         self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-wheel-")
-        self._root = PurePosixPath()
+        self._members: dict[str, zipfile.ZipInfo] = {}  # by their names below the address
         self._wheel: zipfile.ZipFile | None = None
 
     def files(self) -> Sequence[RemoteFile]:
@@ -50,23 +50,17 @@ class Package(Remote):
         self.exact_url = f"pypi://{name}@{version}{'/' + path if path else ''}"
         members = {member.filename: member for member in wheel.infolist() if not member.is_dir()}
         if path in members:
-            self._root = PurePosixPath(path).parent
+            root = PurePosixPath(path).parent
             chosen = [path]
         else:
             self.is_folder = True
-            self._root = wild_root(path) if is_wild(path) else PurePosixPath(path)
+            root = wild_root(path) if is_wild(path) else PurePosixPath(path)
             chosen = [member for member in sorted(members) if _is_below(member, path)]
         if not chosen:
             fix = f"it has {', '.join(_models(members)) or 'no file that looks like a model'}"
             raise SourceError(f"{name} {version} has no {path}", where=self._url, fix=fix)
-        return [
-            RemoteFile(
-                PurePosixPath(member).relative_to(self._root).as_posix(),
-                members[member].file_size,
-                f"{members[member].CRC:08x}",
-            )
-            for member in chosen
-        ]
+        self._members = {_name_below(root, member): members[member] for member in chosen}
+        return [RemoteFile(name, member.file_size, f"{member.CRC:08x}") for name, member in self._members.items()]
 
     def read(self, file: RemoteFile, offset: int) -> AbstractContextManager[Stream]:
         """Read a file of the wheel from an offset on."""
@@ -74,7 +68,7 @@ class Package(Remote):
 
     @contextmanager
     def _read(self, file: RemoteFile, offset: int) -> Iterator[Stream]:
-        with self._opened().open((self._root / file.name).as_posix()) as member:
+        with self._opened().open(self._members[file.name]) as member:
             member.seek(offset)
             yield Stream(offset, file.size, file.mark, iter(lambda: member.read(BLOCK), b""))
 
@@ -110,6 +104,12 @@ def download(address: Address, folder: Path, where: str) -> Path:
         where=where,
         fix="check the network, the name and the version",
     )
+
+
+def _name_below(root: PurePosixPath, member: str) -> str:
+    """Return a member's name below a folder; a name that begins elsewhere stays, for `check_names` to refuse."""
+    path = PurePosixPath(member)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else member
 
 
 def _is_below(member: str, path: str) -> bool:

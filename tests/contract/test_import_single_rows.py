@@ -55,7 +55,16 @@ def build():
 '''
 PICTURES = ("--kind", "image", "--task", "detection", "--labels", "red,green,blue")
 LEVELS = ("--set", "input.mean=0", "--set", "input.std=1", "--set", "input.pixel_max=1")
-OPTIONS = (*PICTURES, *LEVELS, "--set", "output.max_overlap=1", "--set", "output.max_boxes=1000")
+OPTIONS = (
+    *PICTURES,
+    *LEVELS,
+    "--set",
+    "output.first_label=0",
+    "--set",
+    "output.max_overlap=1",
+    "--set",
+    "output.max_boxes=1000",
+)
 SIZE = ("--set", f"input.height={HEIGHT}", "--set", f"input.width={WIDTH}")
 
 

@@ -81,7 +81,13 @@ def command(work: Path) -> Words:
     """Write the graph, and pictures as rows."""
     onnx.save(detector(), work / "detector.onnx")
     levels = sets(input__mean=127, input__std=128)
-    boxes = sets(output__layout="separate", output__box="cxcywh", output__threshold=LEAST, output__max_overlap=1)
+    boxes = sets(
+        output__layout="separate",
+        output__first_label=0,
+        output__box="cxcywh",
+        output__threshold=LEAST,
+        output__max_overlap=1,
+    )
     words = ("--kind", "image", "--task", "detection", "--labels", ",".join(LABELS))
     rows = ("--rows", write_files(work / "scenes", pictures()))
     return ("import", "detector.onnx", "detector", *words, *rows, *levels, *boxes, *FP32)

@@ -31,7 +31,11 @@ def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], Non
     What comes from another machine is pinned by its SHA-256.
     """
     if is_remote(source):
-        return _remote(source, folder, open_access(offline=offline, say=say))
+        access = open_access(offline=offline, say=say)
+        if dropped := parse_location(source).unwritten:
+            names = ", ".join(dropped)
+            say(f"      {Location(source).public} is written without {names}, since they may grant access")
+        return _remote(source, folder, access)
     location = parse_location(source)
     path = absolute(Path(location.url.removeprefix("file://")).expanduser())
     if path.exists():

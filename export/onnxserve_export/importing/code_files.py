@@ -21,6 +21,8 @@ from .artefact import Artefact
 
 LONGEST = 200  # characters of a path
 PRETRAINED = "config.json"
+MOST_GB = 10.0  # of all files that are copied
+GB = 10**9
 OWN = {"model.toml", "golden.jsonl"}  # of a model's folder, which an import writes
 
 
@@ -49,6 +51,20 @@ def names_in(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     """Return the files to keep of those that lie below a folder, by their names in it."""
     names = {path.relative_to(folder).as_posix(): path for path in files if path.is_relative_to(folder)}
     return {name: path for name, path in names.items() if _is_kept(name) and path.is_file()}
+
+
+def check_size(files: Mapping[str, bytes | Path]) -> None:
+    """Raise DefinitionError if the files to copy are more than a model's folder should hold; it names the largest."""
+    sizes = {content: content.stat().st_size for content in files.values() if isinstance(content, Path)}
+    total = sum(sizes.values())
+    if total > MOST_GB * GB:
+        largest = max(sizes, key=lambda path: sizes[path])
+        raise DefinitionError(
+            f"functions read or name files of {total / GB:.1f} GB, more than {MOST_GB:g} GB",
+            where=f"{largest} alone has {sizes[largest] / GB:.1f} GB",
+            fix="keep what the model doesn't need out of the code's texts, or open large files by an absolute path, "
+            "which isn't copied",
+        )
 
 
 def _is_kept(name: str) -> bool:

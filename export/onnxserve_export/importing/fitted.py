@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from onnxserve_export.sources.tree_files import open_trees
-from onnxserve_export.sources.trees import is_classifier, objective
+from onnxserve_export.sources.pipeline_columns import branches_of, has_names, names_of
+from onnxserve_export.sources.trees import TreeSource, is_classifier, objective
 
 from .fitted_columns import typed_columns
 from .outline import Outline
 
 
-def read_fitted(outline: Outline, path: Path, *, trust: bool) -> None:
-    """Read the columns that the model was fitted to, and its classes; DefinitionError if the file can't be read."""
-    source = open_trees(path, trust=trust)
+def read_fitted(outline: Outline, source: TreeSource) -> None:
+    """Read the columns that a model was fitted to, and its classes."""
     model = source.model
     outline.add("input.kind", "table", f"{source.name} takes a table")
-    names, origin = columns_of(model)
-    if not outline.get("input.columns") and (typed := typed_columns(model)):
-        outline.add("input.columns", typed, "the pipeline's encoders and imputers")
-        outline.add("input.tensors", "columns", "texts are tensors of their own")
-    elif names:
-        outline.add("input.columns", names, origin)
+    read_columns(outline, model)
     if not is_classifier(model, source.name):
         outline.add("output.task", "regression", f"{type(model).__name__} gives values")
         return
@@ -34,6 +27,29 @@ def read_fitted(outline: Outline, path: Path, *, trust: bool) -> None:
         outline.add("output.labels", [str(label) for label in classes], "the model's classes_")
     else:
         outline.ask("output.labels", f"a booster has no names of classes; its objective is {objective(model)}")
+
+
+def read_columns(outline: Outline, model: Any) -> None:
+    """Read names and types of the columns; names that the user gives stand for the model's own, in its order."""
+    names, origin = columns_of(model)
+    typed = typed_columns(model)
+    given = outline.get("input.columns", [])
+    may_rename = not (branches_of(model) and has_names(model)) or given == names_of(model)
+    if may_rename and typed and len(given) == len(typed) and all(isinstance(column, str) for column in given):
+        columns = [
+            {**column, "name": name} if isinstance(column, dict) else name
+            for name, column in zip(given, typed, strict=True)
+        ]
+        outline.replace("input.columns", columns)
+    elif typed:
+        outline.add("input.columns", typed, "what the pipeline's first steps know of them")
+    elif names:
+        outline.add("input.columns", names, origin)
+    has_texts = any(isinstance(column, dict) and column.get("type") == "text" for column in typed)
+    if has_texts:
+        outline.add("input.tensors", "columns", "texts are tensors of their own")
+    elif branches_of(model) and has_names(model):
+        outline.add("input.tensors", "columns", "the pipeline reads its columns by their names")
 
 
 def columns_of(model: Any) -> tuple[list[str], str]:

@@ -6,23 +6,27 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import new_folder
 from onnxserve_export.acceptance import Basis, least_rows
-from onnxserve_export.assets import files_of
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
-from onnxserve_export.sources import open_source
-from onnxserve_export.sources.model_folder import FITTED, model_in
+from onnxserve_export.sources import SourceModel, open_source
+from onnxserve_export.sources.model_folder import model_in
+from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.sources.triton_repository import is_triton, open_triton
+from onnxserve_handlers.registry import input_kind
 
 from .answers import read_answers
 from .artefact import Artefact, locate, relative_path
-from .code_files import call_source, imported_files, names_in
+from .code_files import call_source, check_size, imported_files, names_in
 from .fitted import read_fitted
+from .fitted_gaps import read_gaps
 from .graph import read_graph
 from .options import ImportOptions
 from .outline import Outline
@@ -60,6 +64,7 @@ def import_model(
     artefact = locate(source, folder, offline=options.offline, say=say)
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
+    rows = _locate_rows(outline, folder, options, say)
     files: Files = {}
     if artefact.path is not None and is_torchserve(artefact.path):
         files = read_archive(outline, artefact.path, options)
@@ -67,21 +72,28 @@ def import_model(
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:
         outline.add("version", FIRST_VERSION, "")
-        reference, files = read_artefact(outline, artefact, folder, options)
+        reference, files = read_artefact(outline, artefact, folder, options, rows.path)
         outline.add("source", reference, "")
-    files = _together(files, _locate_rows(outline, folder, options, say))
+    ask_label_numbers(outline)
+    outline.check()
+    files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
+    check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
         say(f"      copied, since functions read or name them: {', '.join(copied)}")
-    outline.check()
     return Imported(folder, _write(outline, artefact, folder, files))
 
 
-def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: ImportOptions) -> tuple[str, Files]:
-    """Read what an artefact says of itself, by its form; return `source` of the definition, and the folder's files."""
+def read_artefact(
+    outline: Outline, artefact: Artefact, folder: Path, options: ImportOptions, rows: Path | None
+) -> tuple[str, Files]:
+    """Read what an artefact says of itself, by its form; return `source` of the definition, and the folder's files.
+
+    `rows` is the file or folder of examples, None where there is none.
+    """
     path = artefact.path
     if path is None or is_function(artefact.reference):
         source, files = call_source(artefact, trust=options.trust)
-        read_graph(outline, source, None)
+        read_source(outline, source, None, rows)
         return artefact.reference, files
     if path.is_dir() and is_triton(path):
         model = open_triton(path)
@@ -95,17 +107,24 @@ def read_artefact(outline: Outline, artefact: Artefact, folder: Path, options: I
 
         read_pretrained(outline, file)
         return artefact.reference, {}
-    return read_file(outline, artefact, file, folder, options), {}
+    read_source(outline, open_source(str(file), file.parent, {}, trust=options.trust), file.parent, rows)
+    return _inside(artefact, file, folder), {}
 
 
-def read_file(outline: Outline, artefact: Artefact, path: Path, folder: Path, options: ImportOptions) -> str:
-    """Read what a model's file says of itself; return `source` of the definition."""
-    reference = _inside(artefact, path, folder)
-    if path.suffix.lower() in FITTED:
-        read_fitted(outline, path, trust=options.trust)
+def read_source(outline: Outline, source: SourceModel, folder: Path | None, rows: Path | None) -> None:
+    """Read what an opened model says of itself; `folder` is that of its file."""
+    if isinstance(source, TreeSource):
+        read_fitted(outline, source)
+        read_gaps(outline, source, rows)
     else:
-        read_graph(outline, open_source(str(path), path.parent, {}, trust=options.trust), path.parent)
-    return reference
+        read_graph(outline, source, folder)
+
+
+def ask_label_numbers(outline: Outline) -> None:
+    """Ask for the number of a detector's first label, which no output says; a wrong one moves all labels."""
+    if outline.get("output.task") == "detection" and outline.get("output.layout") != "anchors":
+        why = "1 if the model's label number 0 is the background, as in torchvision's detectors; 0 if it is an object"
+        outline.ask("output.first_label", why)
 
 
 def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
@@ -115,23 +134,39 @@ def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
     return relative_path(path, folder)
 
 
-def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> Files:
+class LocatedRows(NamedTuple):
+    """Where examples are: a file or folder, None for a function or none at all; and the files of a function by name."""
+
+    path: Path | None = None
+    files: Files = MappingProxyType({})
+
+
+def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> LocatedRows:
     """Replace the rows that the user names by how the definition names them, pinned if they are elsewhere.
 
-    Return the files of a function by their names in the model's folder; none for one of the source's own files.
+    A function's files are those of the model's folder by their names.
     """
     rows = options.rows
     if not rows or is_prediction_log(rows):
-        return {}
+        return LocatedRows()
     file, _, function = rows.partition(":")
     if is_function(rows):
         code = Path(file).resolve()
         if not file.endswith(".py") or not code.is_file():
-            return {}
+            return LocatedRows()
         outline.replace("rows.location", f"{code.name}:{function}")
-        return names_in(code.parent, imported_files(code))
-    outline.replace("rows.location", locate(rows, folder, offline=options.offline, say=say).reference)
-    return {}
+        return LocatedRows(files=names_in(code.parent, imported_files(code)))
+    artefact = locate(rows, folder, offline=options.offline, say=say)
+    outline.replace("rows.location", artefact.reference)
+    return LocatedRows(artefact.path)
+
+
+def _files_of_kind(outline: Outline, artefact: Artefact) -> Files:
+    """Return the files that the input kind reads, such as a tokenizer's, from beside a function's file."""
+    if artefact.path is None or artefact.path.suffix != ".py":
+        return {}
+    place = artefact.path.parent
+    return names_in(place, (place / name for name in input_kind(outline.get("input.kind")).files))
 
 
 def _together(files: Files, more: Files) -> Files:
@@ -154,19 +189,10 @@ def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> 
                 (folder / name).write_bytes(content)
         (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
         definition = read_definition(folder)
-        if artefact.path is not None and artefact.path.suffix == ".py":
-            _copy_assets(definition, artefact.path.parent, folder)
     except BaseException:
         shutil.rmtree(folder)
         raise
     return definition
-
-
-def _copy_assets(definition: Definition, place: Path, folder: Path) -> None:
-    """Copy the files that the input kind reads, such as a tokenizer's, from beside a function's file."""
-    for name in files_of(definition):
-        if (place / name).is_file():
-            shutil.copyfile(place / name, folder / name)
 
 
 def wanted_rows(definition: Definition) -> int:

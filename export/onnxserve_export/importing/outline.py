@@ -44,9 +44,10 @@ class Outline:
         """Add a value that was read, unless there is one."""
         self._facts.setdefault(field, Fact(value, origin))
 
-    def replace(self, field: str, value: Any) -> None:
-        """Give an answer of the user's the form that a definition has it in."""
-        self._facts[field] = Fact(value, self._facts[field].origin)
+    def replace(self, field: str, value: Any, why: str = "") -> None:
+        """Give a value another form, such as an answer of the user's the one that a definition has it in."""
+        origin = self._facts[field].origin
+        self._facts[field] = Fact(value, f"{origin}; {why}" if why else origin)
 
     def ask(self, field: str, why: str) -> None:
         """Remember that a value is needed which nothing says."""

@@ -149,6 +149,7 @@ def read_boxes(outline: Outline, config: dict[str, Any]) -> None:
     outline.add("output.layout", "separate", origin)
     outline.add("output.box", "cxcywh", origin)
     outline.add("output.relative", True, origin)
+    outline.add("output.first_label", 0, "config.json: id2label numbers the scores from 0")
     outline.add("output.max_overlap", 1, "the model is trained to give each object once")
     if model in NO_OBJECT or model in BY_LABEL:
         activation = "softmax" if model in NO_OBJECT else "sigmoid"

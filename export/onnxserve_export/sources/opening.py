@@ -31,7 +31,7 @@ def open_source(
     if not is_function(reference):
         path = folder / reference
         if not path.exists():
-            raise DefinitionError(f"there is no file {path}", where=str(folder / "model.toml"), fix=f"give {FORMS}")
+            raise DefinitionError(f"there is no file {reference}", where=str(path), fix=f"give {FORMS}")
         return open_file(path, outputs, trust=trust)
     return open_object(call_function(reference, folder, **offered), reference, outputs)
 

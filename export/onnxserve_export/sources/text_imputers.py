@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from .pipeline_columns import parts
+
 IDENTITY = "passthrough"
 
 
@@ -26,12 +28,6 @@ def without_text_imputers(model: Any) -> Any:
                 for name, step, columns in part.transformers_
             ]
     return model
-
-
-def parts(model: Any) -> list[Any]:
-    """Return the steps of a pipeline and of what it is made of, the outer ones first."""
-    own = [entry[1] for field in ("steps", "transformers_") for entry in getattr(model, field, ())]
-    return [part for step in own for part in (step, *parts(step))]
 
 
 def is_text_imputer(step: Any) -> bool:

@@ -17,6 +17,7 @@ import onnx
 from onnxserve_export.arrays import Arrays
 
 from .text_imputers import without_text_imputers
+from .vectorisers import in_given_case, word_options
 
 OPSET = {"": 20, "ai.onnx.ml": 3}
 BOOSTERS_OPSET = 15  # the newest that onnxmltools writes
@@ -59,7 +60,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
-    model = without_text_imputers(model)
+    model = in_given_case(without_text_imputers(model))
     kinds = {
         "U": data_types.StringTensorType,
         "f": data_types.FloatTensorType,
@@ -75,11 +76,11 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
         )
         for name, array in tensors.items()
     ]
-    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
+    scores = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else {}
     is_double = any(array.dtype == np.float64 for array in tensors.values())
     with exact_nodes(tree_ensemble, rounded=not is_double):
         proto: onnx.ModelProto = skl2onnx.convert_sklearn(
-            model, initial_types=types, options=options, target_opset=OPSET
+            model, initial_types=types, options=scores | word_options(model), target_opset=OPSET
         )
     made_by_trees = {name for node in proto.graph.node if node.op_type in TREES for name in node.output}
     for output in proto.graph.output:

@@ -13,8 +13,10 @@ from onnxserve_export.arrays import Array, Arrays, Axes
 from onnxserve_export.records import Range
 
 from .graph_edit import feed, keep_outputs, rename
+from .pipeline_columns import branches_of, has_names, reads_texts
 from .source import InputSpec, SourceModel
 from .tree_graphs import convert
+from .vectorisers import check_vectorisers
 
 SCORES, VALUES = "scores", "values"
 # Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.
@@ -33,13 +35,13 @@ class TreeSource(SourceModel):
     def __init__(self, model: Any) -> None:
         self.model = model
         self.name = library_of(model)
+        check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
 
     def answer(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
-        table = matrix(arrays) if len(arrays) == 1 else frame(arrays)
-        output = np.asarray(self._predict(table))
+        output = np.asarray(self._predict(table_of(self.model, arrays)))
         name = SCORES if is_classifier(self.model, self.name) else VALUES
         if name == SCORES and output.ndim == 1:  # the probability of the second of two classes
             output = np.stack([1 - output, output], axis=1)
@@ -47,7 +49,7 @@ class TreeSource(SourceModel):
 
     def runner(self, threads: int) -> Callable[[Arrays], Any]:  # noqa: ARG002 - these libraries choose for themselves
         """Return a function that predicts as the library does."""
-        return lambda arrays: self._predict(matrix(arrays) if len(arrays) == 1 else frame(arrays))
+        return lambda arrays: self._predict(table_of(self.model, arrays))
 
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
         """Convert the model; a tensor of a type that its trees don't compare in is cast in the graph."""
@@ -80,6 +82,26 @@ def missing(error: ModuleNotFoundError) -> DefinitionError:
     """Return the error that names the extra that brings a library."""
     extra = "xgboost" if error.name == "xgboost" else "trees"
     return DefinitionError(f"{error.name} is not installed", fix=f"pip install 'onnxserve[{extra}]'")
+
+
+def table_of(model: Any, arrays: Arrays) -> Any:
+    """Return the handler's tensors as the model takes them: texts, a data frame, or an array (rows, columns)."""
+    if reads_texts(model):
+        return texts(arrays)
+    is_frame = len(arrays) > 1 or (has_names(model) and bool(branches_of(model)))
+    return frame(arrays) if is_frame else matrix(arrays)
+
+
+def texts(arrays: Arrays) -> Array:
+    """Return the handler's only tensor as texts, shape (rows,); DefinitionError for another tensor."""
+    if len(arrays) > 1 or any(array.dtype.kind not in "UO" or array.shape[1:] != (1,) for array in arrays.values()):
+        shapes = ", ".join(f"{name} {array.dtype.name} {array.shape}" for name, array in arrays.items())
+        raise DefinitionError(
+            f"the model takes texts, shape (rows, 1), the handler gives {shapes}",
+            fix='set [input] kind = "table", tensors = "columns" and columns = [{ name = "text", type = "text" }]',
+        )
+    [table] = arrays.values()
+    return table[:, 0].astype(object)
 
 
 def matrix(arrays: Arrays) -> Array:

@@ -183,8 +183,9 @@ def graph_values(column: Column, cells: Sequence[Cell]) -> npt.NDArray[Any]:
     Numpy's own texts would all take as much memory as the longest one.
     """
     if column.type == "text":
-        fill = null_value(column)
-        return np.array([cell if isinstance(cell, str) else fill for cell in cells], object)
+        fill = str(null_value(column))
+        texts = (cell if isinstance(cell, str) else fill for cell in cells)
+        return np.array([text.lower() if column.lower else text for text in texts], object)
     values = np.array(cells, np.float64)
     if column.type == "category" and column.unknown != "refuse":
         code = np.nan if column.unknown == "nan" else column.unknown

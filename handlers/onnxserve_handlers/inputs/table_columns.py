@@ -36,6 +36,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Whether null is accepted: the graph gets NaN, or `fill`."""
     fill: bool | float | str | None = None
     """What the graph gets for null: a value of the column, or a number."""
+    lower: bool = False
+    """Whether the graph gets a text in lower case."""
     unit: Literal["days", "seconds"] = "days"
     """Unit of a date's number."""
     since: str = "1970-01-01"
@@ -86,6 +88,7 @@ def _fault(column: Column) -> str:
         (column.unknown != "refuse" and column.type != "category", "only categories have `unknown`"),
         (_has_limits(column) and column.type not in ("number", "integer"), "only numbers have minimum and maximum"),
         (_is_empty_range(column), "minimum is above maximum"),
+        (column.lower and column.type != "text", "only texts have `lower`"),
         (column.fill is not None and not column.nullable, "`fill` needs nullable = true"),
         ((column.dtype == "string") != (column.type == "text") and column.dtype is not None, _dtype_fault(column)),
         (column.type == "number" and column.dtype not in (None, *FLOATS), _fraction_fault(column)),

@@ -133,7 +133,20 @@ class Segmentation(TaskHooks):
         spec, shape = self.output, first_output(outputs).shape[1:]
         planes = {len(spec.labels), 1} if len(spec.labels) == 2 else {len(spec.labels)}
         fits = len(shape) == 2 or (len(shape) == 3 and shape[-1 if spec.channels_last else 0] in planes)
-        return "" if fits else f"the first output has shape {shape} a row for {len(spec.labels)} labels by pixel"
+        if not fits:
+            return f"the first output has shape {shape} a row for {len(spec.labels)} labels by pixel"
+        return self._number_fault(first_output(outputs)) if len(shape) == 2 else ""
+
+    def _number_fault(self, numbers: Array) -> str:
+        """Return which pixels of shape (rows, height, width) would be left out since no label has their number."""
+        count = len(self.output.labels)
+        beyond = numbers[(numbers >= count) & (numbers != BEYOND)]
+        if not beyond.size:
+            return ""
+        return (
+            f"a pixel has the label number {int(beyond.max())}, but output.labels end at {count - 1}: give all labels, "
+            "first the background's where 0 is the background"
+        )
 
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None

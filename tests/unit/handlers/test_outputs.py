@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from onnxserve_handlers.outputs import (
     FreeAxis,
@@ -76,6 +77,18 @@ def test_what_a_client_padded_is_zero_in_its_place_and_tasks_read_each_rows_own_
     assert second.own()["tags"].tolist() == [[[7, 8], [11, 12]]]
     assert outputs.own().row(0)["tags"].tolist() == [[3, 4], [5, 6]]
     assert outputs.own().sizes["sequence"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_an_axis_of_another_size_than_the_mask_of_its_name_stays_whole(size):
+    given = Outputs(tags=np.ones((2, 3, 2)), frames=np.arange(1.0, 2 * size + 1).reshape(2, size))
+    given.axes = (*TAGS, FreeAxis("frames", 1, "sequence"))
+    given.sizes = {"sequence": np.array([3, 3])}
+    outputs = with_masks(given, {"sequence": np.array([[True, True, False], [False, True, True]])})
+    assert outputs["frames"].tolist() == given["frames"].tolist()
+    assert outputs.own()["frames"].tolist() == given["frames"].tolist()
+    assert outputs.take(slice(1, 2)).own().row(0)["frames"].tolist() == given["frames"][1].tolist()
+    assert outputs.own()["tags"][:, :, 0].tolist() == [[1, 1], [1, 1]]
 
 
 def test_outputs_without_padding_are_their_own():

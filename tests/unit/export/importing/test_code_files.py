@@ -10,6 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing import ImportOptions, import_model
+from onnxserve_export.importing.code_files import check_size
 from onnxserve_export.sources import open_source
 from onnxserve_export.user_code import find_function
 
@@ -130,6 +131,17 @@ def test_a_function_of_rows_is_copied_with_the_files_that_it_names(tmp_path, mon
     assert imported.definition.rows.location == written
     shutil.rmtree(tmp_path / "data")
     assert find_function(written, imported.folder)() == [([1, 2, 3], None)]
+
+
+def test_more_files_than_a_model_folder_should_hold_are_refused_by_the_largest(tmp_path):
+    for name, size in (("net.py", 10), ("corpus.bin", 11 * 10**9)):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(size)  # a hole, which takes no space on the disk
+    files = {name: tmp_path / name for name in ("net.py", "corpus.bin")}
+    with pytest.raises(DefinitionError, match=r"files of 11\.0 GB, more than 10 GB") as refusal:
+        check_size(files)
+    assert "corpus.bin alone has 11.0 GB" in refusal.value.where
+    check_size({"net.py": tmp_path / "net.py", "made.bin": b"x"})
 
 
 def test_rows_and_model_in_different_files_of_one_name_are_refused(tmp_path, monkeypatch):

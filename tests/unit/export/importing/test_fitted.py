@@ -1,7 +1,6 @@
 """Fitted models: columns and classes as the model knows them."""
 
 import importlib
-import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +8,9 @@ import pytest
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.fitted import columns_of, read_fitted
 from onnxserve_export.importing.fitted_columns import typed_columns
-from onnxserve_export.importing.outline import Outline
+from onnxserve_export.importing.outline import Fact, Outline
+from onnxserve_export.sources.tree_files import open_trees
+from onnxserve_export.sources.trees import TreeSource
 
 linear = pytest.importorskip("sklearn.linear_model")
 skops = pytest.importorskip("skops.io")
@@ -19,7 +20,7 @@ make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 def outline_of(model, tmp_path):
     skops.dump(model, tmp_path / "model.skops")
     outline = Outline("model.skops", {})
-    read_fitted(outline, tmp_path / "model.skops", trust=False)
+    read_fitted(outline, open_trees(tmp_path / "model.skops"))
     outline.check()
     return outline
 
@@ -48,28 +49,26 @@ def test_classes_of_a_booster_without_names_are_asked_for(tmp_path):
     booster = lightgbm.train({"objective": "binary", "verbose": -1}, data, num_boost_round=2)
     booster.save_model(tmp_path / "model.txt")
     outline = Outline("model.txt", {})
-    read_fitted(outline, tmp_path / "model.txt", trust=False)
+    read_fitted(outline, open_trees(tmp_path / "model.txt"))
     assert outline.get("input.columns") == ["age", "income"]
     with pytest.raises(DefinitionError, match=r"output\.labels: a booster has no names of classes"):
         outline.check()
 
 
-def test_a_classifier_of_several_labels_a_row_is_no_classification(tmp_path):
+def test_a_classifier_of_several_labels_a_row_is_no_classification():
     multiclass = pytest.importorskip("sklearn.multiclass")
     table, flags = [[0.0, 1], [1, 0], [1, 1]], np.array([[1, 0], [0, 1], [1, 1]])
     model = multiclass.OneVsRestClassifier(linear.LogisticRegression()).fit(table, flags)
     outline = Outline("model.pkl", {})
-    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
-    read_fitted(outline, tmp_path / "model.pkl", trust=True)
+    read_fitted(outline, TreeSource(model))
     assert (outline.get("output.task"), outline.get("output.labels")) == ("multilabel", ["0", "1"])
 
 
-def test_a_classifier_of_several_targets_is_refused(tmp_path):
+def test_a_classifier_of_several_targets_is_refused():
     ensemble = pytest.importorskip("sklearn.ensemble")
     model = ensemble.RandomForestClassifier(n_estimators=1).fit([[0.0], [1.0]], [[0, 1], [1, 0]])
-    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     with pytest.raises(DefinitionError, match="classifies several targets"):
-        read_fitted(Outline("model.pkl", {}), tmp_path / "model.pkl", trust=True)
+        TreeSource(model)
 
 
 def test_a_pipeline_says_which_columns_are_texts_and_which_may_be_empty():
@@ -90,9 +89,44 @@ def test_a_pipeline_says_which_columns_are_texts_and_which_may_be_empty():
     model = make_pipeline(encoder, linear.LogisticRegression()).fit(frame, [0, 1, 0])
     assert typed_columns(model) == [
         {"name": "age", "nullable": True},
-        {"name": "town", "type": "text", "nullable": True, "fill": "none"},
-        {"name": "plan", "type": "text"},
+        {"name": "town", "type": "text", "categories": ["Bern", "Chur", "none"], "nullable": True, "fill": "none"},
+        {"name": "plan", "type": "text", "categories": ["a", "b"]},
         "size",
     ]
     numbers = make_pipeline(preprocessing.StandardScaler(), linear.LogisticRegression())
     assert typed_columns(numbers.fit(frame[["size"]], [0, 1, 0])) == []
+
+
+def test_numbers_that_a_first_step_fills_in_may_be_empty_and_names_of_the_users_own_keep_that():
+    impute = pytest.importorskip("sklearn.impute")
+    model = make_pipeline(impute.SimpleImputer(), linear.LogisticRegression()).fit([[1.0, np.nan], [2, 3]], [0, 1])
+    outline = Outline("model.skops", {"input.columns": Fact(["age", "size"], "--columns")})
+    read_fitted(outline, TreeSource(model))
+    assert outline.get("input.columns") == [{"name": "age", "nullable": True}, {"name": "size", "nullable": True}]
+    assert outline.get("input.tensors") is None
+
+
+def test_a_column_is_null_only_if_all_steps_that_read_it_take_null():
+    pd, compose, impute, preprocessing = (
+        pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.impute", "sklearn.preprocessing")
+    )
+    frame = pd.DataFrame({"age": [1.0, 2.0, 3.0], "size": [1.0, 2.0, 3.0]})
+    branches = [
+        ("filled", impute.SimpleImputer(), ["age", "size"]),
+        ("scaled", preprocessing.StandardScaler(), ["size"]),
+    ]
+    model = make_pipeline(compose.ColumnTransformer(branches), linear.LogisticRegression()).fit(frame, [0, 1, 0])
+    assert typed_columns(model) == [{"name": "age", "nullable": True}, "size"]
+    outline = Outline("model.skops", {})
+    read_fitted(outline, TreeSource(model))
+    assert outline.get("input.tensors") == "columns"
+
+
+def test_a_pipeline_of_texts_has_one_column_whose_name_the_user_may_give():
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    model = make_pipeline(text.TfidfVectorizer(), linear.LogisticRegression()).fit(["so good", "so bad"], ["yes", "no"])
+    for answers, name in (({}, "text"), ({"input.columns": Fact(["review"], "--columns")}, "review")):
+        outline = Outline("model.skops", answers)
+        read_fitted(outline, TreeSource(model))
+        assert outline.get("input.columns") == [{"name": name, "type": "text", "lower": True}]
+        assert (outline.get("input.kind"), outline.get("input.tensors")) == ("table", "columns")

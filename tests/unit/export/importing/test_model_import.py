@@ -3,6 +3,7 @@
 import json
 import tomllib
 import warnings
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -62,6 +63,25 @@ def test_an_exported_program_states_its_inputs(tmp_path):
     )
     torch.export.save(program, tmp_path / "net.pt2")
     assert document(tmp_path / "net.pt2", tmp_path, trust=True)["input"]["tensors"][0]["shape"] == [3]
+
+
+@pytest.mark.parametrize("layout", ["separate", "table"])
+def test_a_detector_is_asked_for_the_number_of_its_first_label(tmp_path, layout):
+    write_linear(tmp_path / "net.onnx")
+    options = ImportOptions("tensors", "detection", "cat,dog", fields=(f"output.layout={layout}",))
+    with pytest.raises(DefinitionError, match=r"output\.first_label: 1 if .* is the background") as refusal:
+        import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", options)
+    assert "--set output.first_label=VALUE" in refusal.value.fix
+    answered = replace(options, fields=(*options.fields, "output.first_label=1"))
+    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", answered)
+    assert tomllib.loads((imported.folder / "model.toml").read_text())["output"]["first_label"] == 1
+
+
+def test_a_detector_whose_outputs_have_each_label_is_asked_for_no_number(tmp_path):
+    write_linear(tmp_path / "net.onnx")
+    options = ImportOptions("tensors", "detection", "cat,dog", fields=("output.layout=anchors",))
+    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", options)
+    assert "first_label" not in (imported.folder / "model.toml").read_text()
 
 
 def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):

@@ -209,3 +209,12 @@ def test_the_schema_names_types_limits_and_categories():
     assert fields["age"]["anyOf"][1] == {"type": "null"}
     assert fields["joined"] == {"type": "string", "format": "date"}
     assert table(["x", "y"]).row_schema()["oneOf"][0]["items"]["type"] == "number"
+
+
+def test_a_text_becomes_lower_case_as_python_makes_it_and_drift_sees_it_as_it_was():
+    review = table([{"name": "review", "type": "text", "lower": True}], tensors="columns")
+    rows = [review.check([text], "row") for text in ("GUT", "İs", "ΟΔΟΣ")]
+    assert review.tensors(rows)["review"].ravel().tolist() == ["gut", "i\u0307s", "\u03bf\u03b4\u03bf\u03c2"]
+    assert rows[0] == ["GUT"]
+    with pytest.raises(msgspec.ValidationError, match="only texts have `lower`"):
+        options([{"name": "amount", "lower": True}])

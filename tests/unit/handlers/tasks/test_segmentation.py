@@ -108,6 +108,12 @@ def test_an_output_of_another_shape_is_told():
     assert "by pixel" in three.outputs_fault(Outputs(mask=np.zeros((1, 1, 4, 4))))
 
 
+def test_a_mask_of_numbers_beyond_the_labels_is_told_since_its_pixels_would_be_left_out():
+    numbers = np.array([[[0, 1], [2, 255]]])
+    assert "the label number 2, but output.labels end at 1" in segmentation().outputs_fault(Outputs(mask=numbers))
+    assert segmentation().outputs_fault(Outputs(mask=np.where(numbers == 2, 1, numbers))) == ""
+
+
 def test_monitoring_compares_the_shares():
     task = segmentation()
     predictions = task.predictions(Outputs(mask=np.array([[[0, 0, 0, 1]], [[1, 1, 1, 1]]])), None)

@@ -60,13 +60,39 @@ def test_what_a_location_shows_has_no_query_since_it_may_grant_access():
         ("https://a.blob.core.windows.net/c/m?sv=2024&sr=b&se=2030&sp=r&sig=s%3D&comp=block", "?comp=block"),
         ("https://b.s3.amazonaws.com/m?AWSAccessKeyId=a&Expires=1&Signature=s&versionId=7", "?versionId=7"),
         ("https://h/m?access_token=t&revision=2", "?revision=2"),
-        ("https://h/m?sp=1&Expires=never&key=m", "?sp=1&Expires=never&key=m"),  # of nothing that is signed
+        ("https://www.googleapis.com/drive/v3/files/1?alt=media&key=AIzaSy-x", "?alt=media"),
+        ("https://www.dropbox.com/scl/fi/1/m.onnx?rlkey=r&st=s&dl=1", "?dl=1"),
+        ("https://h/m?id=3&t=unknown#access_token=x", "?id=3"),
+        (f"https://h/m?rev={'a1' * 20}&format=onnx", f"?rev={'a1' * 20}&format=onnx"),
     ],
 )
-def test_a_pinned_location_has_no_credentials_and_all_else_of_its_query(url, kept):
+def test_a_pinned_web_address_keeps_only_what_is_known_to_name_its_file(url, kept):
     text = Location(url).pinned(DIGEST)
     assert text == f"{url.partition('?')[0]}{kept}@sha256:{DIGEST}"
     assert parse_location(text).credentials == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h/m?key=AIzaSy-x",
+        "https://h/m?rlkey=r",
+        "https://h/m?sv=2024&sig=s",
+        "https://h/m?code=c",
+        "https://h/m?X-Api-Key=k",
+        f"https://h/m?t={'a1B2' * 8}",
+        "az://container/m?sv=2024&se=2030&sig=s",
+    ],
+)
+def test_what_grants_access_is_known_by_its_name_or_its_look_in_every_scheme(url):
+    location = Location(url)
+    assert location.credentials == list(location.parameters)
+    assert location.public == url.partition("?")[0]
+
+
+@pytest.mark.parametrize("url", ["https://h/m?page=3&lang=en", "s3://b/part-?.csv", "s3://b/what?.csv", "rows?.csv"])
+def test_what_grants_no_access_may_stand_in_a_definition(url):
+    assert Location(url).credentials == []
 
 
 @pytest.mark.parametrize("text", ["model.py:rows", "package.module:rows", "data/model.py:rows"])

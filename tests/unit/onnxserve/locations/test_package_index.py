@@ -92,6 +92,14 @@ def test_what_is_not_there_is_refused_with_the_reason(access, tmp_path, url, mes
     assert "net.onnx" in refusal.value.fix or "write" in refusal.value.fix or "check" in refusal.value.fix
 
 
+def test_a_wheel_with_a_file_of_an_absolute_name_is_refused_with_the_name(access, tmp_path):
+    with zipfile.ZipFile(tmp_path / "wheels" / "tiny-1.1-py3-none-any.whl", "a") as archive:
+        archive.writestr("/etc/net.onnx", "graph")
+    with pytest.raises(SourceError, match=r"'/etc/net.onnx', which isn't a path below the location"):
+        fetch(parse_location("pypi://tiny@1.1"), tmp_path, access)
+    assert pinned("pypi://tiny@1.1/tiny/models/net.onnx", access, tmp_path)
+
+
 def test_an_address_is_name_version_and_path():
     assert parse("pypi://tiny-net@1.0/a/b.onnx") == Address("tiny-net", "1.0", "a/b.onnx")
     assert parse("pypi://tiny") == Address("tiny", "", "")

@@ -1,0 +1,129 @@
+r"""Steps of scikit-learn that count the words of texts, and what a graph counts in the same way.
+
+In a graph, ONNX Runtime's Tokenizer finds words by a regular expression of RE2, where `\w` and `\b` know ASCII alone,
+and StringNormalizer makes lower case by a locale that a server may lack. So patterns are written with Unicode's
+classes, and the handler makes lower case, as Python does it. Whatever no graph does is refused by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from onnxserve.errors import DefinitionError
+
+from .pipeline_columns import is_vectoriser, parts, readers_of, reads_texts
+
+WORD = r"\p{L}\p{N}_"  # what Python's \w means
+SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"  # Python's \s
+# A run of word characters is the same with \b at its ends, since no match could begin or end within it.
+RUN = re.compile(r"(?:\(\?u\))?(?:\\b)?(?P<more>(?:\\w)*)(?:\\w\+|\\w\{(?P<least>\d+),\})(?:\\b)?")
+NO_SPACE = re.compile(r"(?:\(\?u\))?\\S\+")
+# Groups, flags and classes by letter mean something else in RE2 or in `findall`; escaped marks and line ends don't.
+FOREIGN = re.compile(r"(?<!\\)(?:\\\\)*(?:\(|\\[^\W_nrt])")
+PATTERN_FIX = (
+    r"fit it with token_pattern=r'(?u)\b\w\w+\b', which is the default, r'\w+' or r'\S+', or with a pattern of plain "
+    "classes such as '[a-z]+'"
+)
+
+
+def expression_of(pattern: str) -> str:
+    """Return RE2's expression for the words that a pattern of Python finds; empty where there is none."""
+    if match := RUN.fullmatch(pattern):
+        least = len(match["more"]) // 2 + int(match["least"] or 1)
+        return f"[{WORD}]{{{least},}}"
+    if NO_SPACE.fullmatch(pattern):
+        return f"[^{SPACE}]+"
+    return "" if FOREIGN.search(pattern) else pattern
+
+
+def vectorisers(model: Any) -> list[Any]:
+    """Return all steps that count words."""
+    return [part for part in (model, *parts(model)) if is_vectoriser(part)]
+
+
+def check_vectorisers(model: Any) -> None:
+    """Raise DefinitionError for steps that count words as no graph does; it lists all causes, and the way out."""
+    faults = [fault for step in (model, *parts(model)) for fault in _faults(step)]
+    if faults:
+        raise DefinitionError(
+            "the model can't become a graph:\n" + "\n".join(f"  {what}" for what, _ in faults),
+            fix="\n         ".join(dict.fromkeys(fix for _, fix in faults)),
+        )
+    lowered_columns(model)
+
+
+def _faults(step: Any) -> Iterator[tuple[str, str]]:
+    """Yield what of a step no graph does, and the way out."""
+    name = type(step).__name__
+    if getattr(step, "sublinear_tf", False):
+        yield f"{name} has sublinear_tf, which the converter computes otherwise", "fit it without sublinear_tf"
+    if not is_vectoriser(step):
+        return
+    if not hasattr(step, "vocabulary_"):
+        yield f"{name} has no vocabulary", "fit a TfidfVectorizer or a CountVectorizer; max_features bounds its size"
+        return
+    if step.input != "content":
+        yield f"{name} reads files (input={step.input!r})", "fit it to the texts themselves"
+    for field in ("preprocessor", "tokenizer"):
+        if getattr(step, field) is not None:
+            yield f"{name} has a {field} of your own, which is code", f"fit it without {field}"
+    if step.strip_accents:
+        yield f"{name} strips accents", "fit it without strip_accents"
+    if step.analyzer != "word":
+        kind = step.analyzer if isinstance(step.analyzer, str) else "a function"
+        yield f"{name} doesn't count words (analyzer={kind!r})", "fit it with analyzer='word'"
+    elif step.token_pattern and not expression_of(step.token_pattern):
+        yield f"{name} finds words by {step.token_pattern!r}, which RE2 reads otherwise than Python", PATTERN_FIX
+    yield from _stop_word_faults(step, name)
+
+
+def _stop_word_faults(step: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what stop words do that no graph does; they do nothing where single words of a vocabulary are counted."""
+    words = step.get_stop_words() or frozenset()
+    if words and step.ngram_range[1] > 1:
+        what = f"{name} takes stop words out before it makes groups of words (ngram_range={step.ngram_range})"
+        yield what, "fit it without stop_words, or with ngram_range=(1, 1)"
+    elif known := sorted(words & step.vocabulary_.keys()):
+        yield f"{name} has the stop word {known[0]!r} in its vocabulary", "leave stop words out of the vocabulary"
+
+
+def lowered_columns(model: Any) -> frozenset[str]:
+    """Return the columns whose texts are made lower case by all steps that read them, so that the handler may do it.
+
+    DefinitionError for a column that one step reads in lower case and another as it is.
+    """
+    cases: dict[str, set[bool]] = {}
+    for names, chain in readers_of(model):
+        own = vectorisers(chain[0]) if reads_texts(chain[0]) else []
+        for name in names:
+            cases.setdefault(name, set()).update(bool(step.lowercase) for step in own)
+            if not own:
+                cases[name].add(False)
+    if mixed := [name for name, own in cases.items() if len(own) > 1]:
+        raise DefinitionError(
+            f"the steps that read column {mixed[0]!r} don't agree whether it becomes lower case",
+            fix="give them the same `lowercase`, or a copy of the column under another name",
+        )
+    return frozenset(name for name, own in cases.items() if own == {True})
+
+
+def in_given_case(model: Any) -> Any:
+    """Return a copy of a model whose vectorisers take texts as they are; the model itself if it has none.
+
+    The handler gives texts in lower case where they want it, and making lower case twice changes nothing.
+    """
+    if not vectorisers(model):
+        return model
+    model = copy.deepcopy(model)
+    for step in vectorisers(model):
+        step.lowercase = False
+        vars(step).pop("stop_words_", None)  # of older versions: words without use, which the converter would drop
+    return model
+
+
+def word_options(model: Any) -> dict[int, dict[str, str]]:
+    """Return the converter's options for the vectorisers of a model, by the steps' ids: how words are found."""
+    return {id(step): {"tokenexp": expression_of(step.token_pattern)} for step in vectorisers(model)}

@@ -1,0 +1,85 @@
+"""Columns that may be empty: as trees have learnt it, and as rows are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from onnxserve_export.importing.fitted import read_fitted
+from onnxserve_export.importing.fitted_gaps import empty_columns, learnt_gaps, read_gaps
+from onnxserve_export.importing.outline import Fact, Outline
+from onnxserve_export.sources.trees import TreeSource
+
+NAMES = ["age", "income", "size"]
+TABLE = np.random.default_rng(0).normal(size=(400, 3))
+GAPS = np.where(np.random.default_rng(1).random(TABLE.shape) < [0.3, 0, 0], np.nan, TABLE)
+TARGET = np.nan_to_num(GAPS, nan=3).sum(axis=1)
+
+
+def booster(table):
+    lightgbm = pytest.importorskip("lightgbm")
+    data = lightgbm.Dataset(table, TARGET, feature_name=NAMES)
+    return TreeSource(lightgbm.train({"objective": "regression", "verbose": -1}, data, num_boost_round=5))
+
+
+def columns(source, rows=None, **answers):
+    outline = Outline("model", {field: Fact(value, "--set") for field, value in answers.items()})
+    read_fitted(outline, source)
+    read_gaps(outline, source, rows)
+    return outline.get("input.columns")
+
+
+def test_lightgbm_tells_the_columns_of_which_it_has_learnt_gaps():
+    assert learnt_gaps(booster(GAPS)) == {0}
+    assert learnt_gaps(booster(TABLE)) == set()
+    assert columns(booster(GAPS)) == [{"name": "age", "nullable": True}, "income", "size"]
+
+
+def write(path, rows):
+    if path.suffix == ".parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.Table.from_pylist([dict(zip([*NAMES, "label"], row, strict=True)) for row in rows]), path)
+    elif path.suffix == ".csv":
+        lines = [",".join("" if value is None else str(value) for value in row) for row in rows]
+        path.write_text("\n".join([",".join([*NAMES, "label"]), *lines]) + "\n")
+    else:
+        path.write_text("".join(json.dumps({"input": row[:3], "label": row[3]}) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl"])
+def test_rows_tell_the_columns_that_they_leave_empty(tmp_path, name):
+    rows = write(tmp_path / name, [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, None, None]])
+    assert empty_columns(Outline("model", {}), rows, NAMES) == {"size"}
+    assert columns(booster(GAPS), rows) == [
+        {"name": "age", "nullable": True},
+        "income",
+        {"name": "size", "nullable": True},
+    ]
+
+
+def test_columns_of_other_names_in_the_file_are_the_models_by_their_order(tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,i,s\n1,,2\n")
+    outline = Outline("model", {"rows.input": Fact(["a", "i", "s"], "--set")})
+    assert empty_columns(outline, rows, NAMES) == {"income"}
+
+
+def test_a_model_that_refuses_gaps_gets_no_nullable_column(tmp_path):
+    linear = pytest.importorskip("sklearn.linear_model")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("x0,x1,x2\n1,,2\n")
+    assert columns(TreeSource(linear.LinearRegression().fit(TABLE, TARGET)), rows) == ["x0", "x1", "x2"]
+
+
+def test_trees_of_scikit_learn_that_take_gaps_have_nullable_columns_where_rows_have_them(tmp_path):
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("x0,x1,x2\n1,,2\n")
+    model = TreeSource(ensemble.HistGradientBoostingRegressor(max_iter=3).fit(GAPS, TARGET))
+    assert columns(model, rows) == ["x0", {"name": "x1", "nullable": True}, "x2"]
+
+
+def test_what_the_user_described_stays(tmp_path):
+    described = [{"name": "age", "minimum": 0}, "income", "size"]
+    assert columns(booster(GAPS), **{"input.columns": described}) == described
