@@ -21,9 +21,10 @@ from .export_state import ExportState
 from .measure import acceptance_on, loss_of, sized, spread_rows
 from .output_similarity import compare
 from .paired_statistics import spread_of
-from .plan import FP32, advice
+from .plan import advice
 from .records import Candidate, Certified, Measured
 from .step import Step
+from .variants import FP32
 
 
 def call(state: ExportState) -> None:
