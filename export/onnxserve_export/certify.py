@@ -20,9 +20,10 @@ from .choose import variants_equal_to_source
 from .export_state import ExportState
 from .measure import acceptance_on, loss_of, sized, spreads_of
 from .output_similarity import compare
-from .plan import FP32, advice
+from .plan import advice
 from .records import Candidate, Certified, Measured
 from .step import Step
+from .variants import FP32
 
 
 def call(state: ExportState) -> None:

@@ -10,11 +10,11 @@ from .batches import Batches
 from .export_state import ExportState
 from .graph_outputs import outputs_for
 from .outputs import all_finite
-from .plan import FP32
 from .preprocess import certify_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed
 from .timing import cpus
+from .variants import FP32
 
 
 def take_out_failing(state: ExportState, results: dict[str, Measured]) -> None:

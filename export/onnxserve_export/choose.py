@@ -10,12 +10,13 @@ from .acceptance import budget_of
 from .arrays import Arrays
 from .batches import rows_of
 from .export_state import ExportState
-from .plan import FP32, advice
+from .plan import advice
 from .preprocess import probe_alone, served_batches
 from .records import Candidate, Timing
 from .sequence import order_candidates
 from .step import Step
 from .timing import Timed, cpus, graph_runner, take_turns
+from .variants import FP32
 
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from onnxserve.archive.needs import version_of
 
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "asimdhp", "i8mm")
+TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "nncf", "numpy")
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:

@@ -1,7 +1,8 @@
 """Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
 
 `python graph_process.py MODEL BATCHES.npz START STOP OUT.npz` writes every output of each batch as `<number>/<output>`,
-numbered from 0. Imports nothing of ours, so that it can be started by its path.
+numbered from 0. `python graph_process.py MODEL OPTIMISED.onnx` writes the graph as onnxruntime optimises it, with its
+weights beside it. Imports nothing of ours, so that it can be started by its path.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import numpy as np
 import onnxruntime as ort
 
 
-def session(path: str, threads: int = 1) -> ort.InferenceSession:
-    """Open a graph on the CPU without spinning, as a worker does."""
+def session(path: str, threads: int = 1, optimised: str = "") -> ort.InferenceSession:
+    """Open a graph on the CPU without spinning, as a worker does; write what it is optimised to if a file is named."""
     options = ort.SessionOptions()
+    if optimised:
+        options.optimized_model_filepath = optimised
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.data")
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -36,7 +40,7 @@ def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
             yield {name: arrays[f"{number}/{name}"] for name in names[number]}
 
 
-def main(model: str, source: str, start: str, stop: str, target: str) -> None:
+def write_outputs(model: str, source: str, start: str, stop: str, target: str) -> None:
     """Run the batches and write the outputs, one array after the other."""
     loaded = session(model)
     names = [output.name for output in loaded.get_outputs()]
@@ -48,4 +52,7 @@ def main(model: str, source: str, start: str, stop: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) == 3:
+        session(sys.argv[1], optimised=sys.argv[2])
+    else:
+        write_outputs(*sys.argv[1:])

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from .arrays import Arrays
-from .batches import Batches
 from .export_state import ExportState
+from .variants import GPUS
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
 STATIC_OPS = ("Conv", "MatMul", "Gemm")
+# Behind a convolution; its range is taken after them, and then says what they do.
+ACTIVATIONS = ("Clip", "Relu")
+# Their kernels give floats: what follows (a bias, a normalisation) needs no second rounding.
+FLOAT_OUTPUTS = ("MatMul", "Gemm")
 VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
-GPUS = {"cuda", "tensorrt"}
 ARM = {"asimddp", "i8mm"}
-METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "percentile": CalibrationMethod.Percentile,
-    "entropy": CalibrationMethod.Entropy,
-}
 
 
 class NotApplicable(Exception):
@@ -69,15 +67,6 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime s
         return next(self._rest, None)
 
 
-def alike(batches: Batches) -> list[Arrays]:
-    """Return the batches shaped like the first, since a histogram takes one shape; NotApplicable if they are few."""
-    first = {name: array.shape for name, array in batches.first_batch().items()}
-    same_shape = [batch for batch in batches if {name: array.shape for name, array in batch.items()} == first]
-    if 2 * len(same_shape) < len(batches):
-        raise NotApplicable(f"only {len(same_shape)} of {len(batches)} calibrate batches have one shape")
-    return same_shape
-
-
 def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     """Return the nodes that multiply by a weight, in the graph's order."""
     weights = {tensor.name for tensor in proto.graph.initializer}
@@ -104,28 +93,33 @@ def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list
     return [node.name for node in weighted_nodes(proto) if node.name not in excluded], tuple(excluded)
 
 
-def quantise_nodes(state: ExportState, source: Path, target: Path, nodes: list[str], method: str, types: Types) -> None:
-    """Write `source` with these nodes in 8 bits; ranges are measured once and kept beside the scratch files."""
-    batches = state.groups.calibrate if method == "minmax" else alike(state.groups.calibrate)
-    with contextlib.redirect_stdout(io.StringIO()):  # the calibrators print
+def activations_behind(graph: onnx.GraphProto, nodes: Collection[str]) -> list[str]:
+    """Names of the activations that read nothing but the output of one of these nodes."""
+    outputs = {node.output[0] for node in graph.node if node.name in nodes}
+    return [node.name for node in graph.node if node.op_type in ACTIVATIONS and node.input[0] in outputs]
+
+
+def quantise_nodes(
+    state: ExportState, source: Path, target: Path, nodes: list[str], types: Types, ranges: Path | None = None
+) -> None:
+    """Write `source` with these nodes in 8 bits; ranges of activations are kept in the file `ranges` if it is named."""
+    behind = activations_behind(onnx.load(source, load_external_data=False).graph, nodes)
+    with contextlib.redirect_stdout(io.StringIO()):  # the calibrator prints
         quantize_static(
             source,
             target,
-            Calibration(batches),
+            Calibration(state.groups.calibrate),
             quant_format=QuantFormat.QDQ,
             activation_type=types.activation,
             weight_type=types.weight,
             reduce_range=types.reduce_range,
             per_channel=True,
-            op_types_to_quantize=list(STATIC_OPS),
-            nodes_to_quantize=nodes,
-            calibrate_method=METHODS[method],
-            # GPU kernels want ranges with their zero in the middle.
-            extra_options={"ActivationSymmetric": state.definition.serve.provider in GPUS},
-            calibration_cache_path=state.scratch / f"ranges-{method}.json",
+            op_types_to_quantize=[*STATIC_OPS, *ACTIVATIONS],
+            nodes_to_quantize=[*nodes, *behind],
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": list(FLOAT_OUTPUTS),
+                # GPU kernels want ranges with their zero in the middle.
+                "ActivationSymmetric": state.definition.serve.provider in GPUS,
+            },
+            calibration_cache_path=ranges,
         )
-
-
-def quantise_default(state: ExportState, source: Path, target: Path) -> None:
-    """Quantise as `quantize_static` does by default."""
-    quantize_static(source, target, Calibration(state.groups.calibrate))

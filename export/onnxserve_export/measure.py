@@ -24,7 +24,6 @@ from .graph_file import graph_bytes
 from .graph_outputs import GraphOutputs, outputs_for
 from .outputs import all_finite, largest_deviation, largest_shift, with_row_sizes
 from .paired_statistics import PairedStatistics
-from .plan import FP32
 from .preprocess import FEW, golden_alone, select_alone
 from .records import Candidate, Measured
 from .run import GraphCrashed
@@ -32,6 +31,7 @@ from .source_worth import check_worth
 from .step import Step
 from .subset import Subset
 from .timing import cpus
+from .variants import FP32
 
 LIKELY = 0.5  # chance to be certified below which a candidate isn't worth a test
 
@@ -40,7 +40,7 @@ def broken(candidate: Candidate, why: str) -> Measured:
     """Record a candidate that has no results, and why."""
     size = graph_bytes(candidate.path) / 1e6
     nothing = (None, 0.0, 0.0, None, None, 0.0, 0.0, False, 0.0, 0)
-    return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why)
+    return Measured(candidate.variant, size, *nothing, candidate.note, candidate.excluded, why, fusion=candidate.fusion)
 
 
 def measure_candidate(
@@ -83,6 +83,7 @@ def measure_candidate(
         candidate.note,
         candidate.excluded,
         "",
+        fusion=candidate.fusion,
     )
 
 

@@ -14,7 +14,7 @@ class ExportOptions:
     quickly as possible; `replace` lets other content take the place of a version that exists. `server_stores` are
     folders where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline`
     refuses the network, and names what is not on this machine. `trust` reads pickles, which run whatever code they
-    name.
+    name. `all_variants` lets every variant compete, whatever the definition names.
     """
 
     unproven: bool = False
@@ -24,6 +24,7 @@ class ExportOptions:
     search_minutes: float | None = None
     offline: bool = False
     trust: bool = False
+    all_variants: bool = False
 
 
 DEFAULTS = ExportOptions()

@@ -31,10 +31,10 @@ from .fetch import location_of
 from .graph_file import weight_files
 from .load import SEED as LOAD_SEED
 from .measure import statement
-from .plan import FP32
 from .records import Measured
 from .rows import SEED as SPLIT_SEED
 from .step import Step
+from .variants import FP32
 
 MIN_TOLERANCE = 0.01  # spreads of the source's outputs; other kernels round differently
 MARGIN = 4

@@ -112,8 +112,8 @@ def spread_of(reference: Array) -> float:
 def value_spreads(reference: Array) -> Array:
     """Return the scale of each value's errors, shape (values,); `reference` has shape (rows, values).
 
-    Each scale has its value's unit. It is the standard deviation over rows, or a part of most rows' magnitude where the value hardly changes; a few huge
-    rows don't widen it. A value that never changes has its size as scale.
+    Each scale has its value's unit. It is the standard deviation over rows, or a part of most rows' magnitude where the
+    value hardly changes; a few huge rows don't widen it. A value that never changes has its size as scale.
     """
     deviations, magnitudes = _columns(reference)
     largest = float(magnitudes.max(initial=0))

@@ -22,12 +22,12 @@ from .deviation import TOLERANCE
 from .export_state import ExportState
 from .graph_outputs import GraphOutputs
 from .outputs import cut, join, with_row_sizes
-from .plan import FP32
 from .records import RowParity
 from .reference import check_finite, typical_outputs
 from .served_class import overrides
 from .step import Step
 from .typical_spread import magnitudes, row_units, typical_scales
+from .variants import FP32
 
 Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 

@@ -16,8 +16,8 @@ from .options import ExportOptions
 from .records import Plan, Split
 from .significance_levels import FIRST_LEVEL, level_after
 from .subset import FRACTIONS
+from .variants import FP32, competing_variants
 
-FP32 = "fp32"  # the source's own operators in its own precision: it needs no certificate
 SURE = 1.645  # standard deviations: the split is random, and leaves enough certify rows in 95 of 100 cases
 DRAFT_ROWS = 500  # that a draft reads
 
@@ -37,7 +37,7 @@ def make_plan(definition: Definition, split: Split, options: ExportOptions, hook
     Refusals on the same rows don't count here, so that a repeated export makes the same archive.
     """
     needed = least_rows(definition, FIRST_LEVEL, basis_of(split, hooks))
-    certify, wanted = split.units("certify"), definition.quantise.variants
+    certify, wanted = split.units("certify"), competing_variants(definition, options)
     measurable = bool(certify and len(split.calibrate) and split.units("select"))
     enough = bool(needed) and certify >= needed and measurable
     if options.draft:
@@ -113,7 +113,7 @@ def advice(state: ExportState) -> str:
         steps.append(f"give about {plan.wanted} {state.split.unit}")
     elif plan.needed:
         steps.append("give more rows")
-    if FP32 not in quantise.variants and not state.options.draft:
+    if FP32 not in competing_variants(state.definition, state.options) and not state.options.draft:
         steps.append("add fp32 to quantise.variants, which needs no certificate")
     field = "max_accuracy_drop" if quantise.max_disagreement is None or quantise.metric else "max_disagreement"
     if not plan.enough or state.split.total:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,29 +17,30 @@ from onnxserve.errors import CheckFailed
 
 from .environment import cpu_flags
 from .export_state import ExportState
+from .fitting import quantise_fitted
+from .fusion import measure_fusion
 from .graph_file import save_graph, weight_files
-from .int8 import NotApplicable, quantisable, quantise_default, quantise_nodes, types_for
-from .plan import FP32, advice
+from .int8 import NotApplicable, quantisable, quantise_nodes, types_for
+from .plan import advice
 from .records import Candidate
 from .step import Step
 from .trace import strip
+from .variants import FP16, FP32, INT8, SEARCHED
 
-BLOCK = 32
-SEARCHED = "mixed"  # made by the step `search`
+BLOCK = 128  # weights that share a scale
+INTEGER_PRODUCTS = 4  # MatMulNBits' level that computes with 8 bits; the others compute in float, slower than fp32
 
 
-def _static(method: str, state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    proto, types = onnx.load(source), types_for(cpu_flags(), state.definition.serve.provider)
-    nodes, excluded = quantisable(proto, state.definition.quantise.exclude)
+def _int8(state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
+    types = types_for(cpu_flags(), state.definition.serve.provider)
+    nodes, excluded = quantisable(onnx.load(source), state.definition.quantise.exclude)
     if not nodes:
         raise NotApplicable("no node that it could quantise")
-    quantise_nodes(state, source, target, nodes, method, types)
-    return excluded, f"{types.note}, per channel, {method} ranges"
-
-
-def _default(state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    quantise_default(state, source, target)
-    return (), "quantize_static as it comes"
+    if weight_files(source):
+        quantise_nodes(state, source, target, nodes, types)
+        return excluded, f"{types.note}, per channel, not fitted since NNCF takes no weights beside the graph"
+    quantise_fitted(state, source, target, nodes, types)
+    return excluded, f"{types.note}, per channel, fitted by NNCF"
 
 
 def _dynamic(_: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
@@ -64,7 +66,9 @@ def _weight_only(bits: int, _: ExportState, source: Path, target: Path) -> tuple
     # It imports onnx_ir and sympy, which no other variant needs.
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    quantiser = MatMulNBitsQuantizer(onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True)
+    quantiser = MatMulNBitsQuantizer(
+        onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=INTEGER_PRODUCTS
+    )
     quantiser.process()
     quantiser.model.save_model_to_file(str(target))
     return (), f"weights only, blocks of {BLOCK}"
@@ -72,12 +76,9 @@ def _weight_only(bits: int, _: ExportState, source: Path, target: Path) -> tuple
 
 Maker = Callable[[ExportState, Path, Path], tuple[tuple[str, ...], str]]
 MAKERS: dict[str, Maker] = {
-    "int8-default": _default,
-    "int8-static": partial(_static, "minmax"),
-    "int8-percentile": partial(_static, "percentile"),
-    "int8-entropy": partial(_static, "entropy"),
+    INT8: _int8,
     "int8-dynamic": _dynamic,
-    "fp16": _fp16,
+    FP16: _fp16,
     "w8": partial(_weight_only, 8),
     "w4": partial(_weight_only, 4),
 }
@@ -91,10 +92,18 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
     excluded, note = MAKERS[variant](state, source, target)
     proto = onnx.load(target)
     before, after = ([node.op_type for node in p.graph.node] for p in (onnx.load(source), proto))
-    if before == after and variant != "fp16":
+    if before == after and variant != FP16:
         raise NotApplicable("no node that it could quantise")
     write_graph(target, proto)
-    return Candidate(variant, target, excluded, note)
+    return count_nodes(state, Candidate(variant, target, excluded, note))
+
+
+def count_nodes(state: ExportState, candidate: Candidate) -> Candidate:
+    """Return the candidate with its count of quantised and fused nodes; say it if they differ."""
+    fusion = measure_fusion(candidate.path)
+    if fusion.fault:
+        state.say(f"      {candidate.variant}: {fusion.fault}")
+    return replace(candidate, fusion=fusion)
 
 
 def write_graph(target: Path, proto: onnx.ModelProto) -> None:

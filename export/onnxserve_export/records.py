@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from .certify_log import CertifyTest
+from .fusion import NOT_QUANTISED, Fusion
 from .output_similarity import OutputSimilarity
 from .paired_statistics import PairedStatistics
 from .subset import FRACTIONS, Subset
@@ -150,7 +151,7 @@ class Measured:
     `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
     certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
     rows must be served alone. Deviations and shifts are in spreads of torch's outputs. `proof` is what it may serve by:
-    certified, parity or unproven.
+    certified, parity or unproven. `fusion` counts the nodes in 8 bits or fewer, and those in integer kernels.
     """
 
     variant: str
@@ -169,6 +170,7 @@ class Measured:
     excluded: tuple[str, ...]
     refusal: str
     proof: str = ""
+    fusion: Fusion = NOT_QUANTISED
 
 
 @dataclass(frozen=True)
@@ -201,3 +203,4 @@ class Candidate:
     path: Path
     excluded: tuple[str, ...] = ()
     note: str = ""
+    fusion: Fusion = NOT_QUANTISED

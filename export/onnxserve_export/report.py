@@ -13,8 +13,8 @@ from onnxserve.archive.write import pretty
 from .choose import served_threads, served_times
 from .export_state import ExportState
 from .plots import pareto, sensitivity_bars
-from .quantise import SEARCHED
 from .step import Step
+from .variants import SEARCHED
 
 
 def add_times(state: ExportState) -> dict[str, Any]:

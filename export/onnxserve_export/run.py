@@ -30,8 +30,17 @@ def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
 
 def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
     """Write every output for each batch to a file; GraphCrashed if the graph can't be loaded or run."""
-    where = [str(model), str(batches.path), str(batches.start), str(batches.stop), str(target)]
-    command = [sys.executable, str(GRAPH_PROCESS), *where]
+    _run_process(str(model), str(batches.path), str(batches.start), str(batches.stop), str(target))
+    return Batches(target, 0, len(batches))
+
+
+def write_optimised(model: Path, target: Path) -> None:
+    """Write a graph as onnxruntime optimises it for this CPU; GraphCrashed if the graph can't be loaded."""
+    _run_process(str(model), str(target))
+
+
+def _run_process(*arguments: str) -> None:
+    command = [sys.executable, str(GRAPH_PROCESS), *arguments]
     try:
         completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
@@ -39,7 +48,6 @@ def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
     if completed.returncode != 0:
         lines = completed.stderr.strip().splitlines()
         raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
-    return Batches(target, 0, len(batches))
 
 
 def widen_half_floats(outputs: Arrays) -> Arrays:

@@ -1,8 +1,8 @@
-"""Step search: make the variant `mixed`, with as many nodes in 8 bits as the budget allows on the select rows."""
+"""Step search: where the whole graph in 8 bits misses the budget, find the nodes that keep it: the variant `mixed`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import onnx
@@ -12,19 +12,23 @@ from onnxserve_handlers.outputs import Outputs
 
 from .environment import cpu_flags
 from .export_state import ExportState
+from .fitting import quantise_fitted
 from .graph_outputs import outputs_for
 from .int8 import quantisable, quantise_nodes, types_for
-from .measure import select_acceptance, sized
+from .measure import LIKELY, select_acceptance, sized
+from .node_times import node_times
 from .outputs import all_finite
-from .quantise import SEARCHED, preprocess_graph, write_graph
+from .quantise import count_nodes, preprocess_graph, write_graph
 from .records import Candidate, Sensitivity
 from .run import GraphCrashed
 from .sensitivity import FILE, explore
 from .step import Step
+from .variants import INT8, SEARCHED
 
-METHOD = "minmax"
-LIKELY = 2 / 3  # chance that the certify rows accept what the search makes
+LIKELIER = 2 / 3  # chance that the certify rows accept what the search makes
 BROKEN = 1e9  # the damage of a node that can't be quantised at all
+TIMED = 4  # batches that tell how long each node takes
+SHORTEST_MS = 1e-3  # of a node, since the profiler counts microseconds
 
 
 class Search:
@@ -39,38 +43,61 @@ class Search:
         self.certify_rows = state.split.units("certify")
 
     def graph(self, nodes: list[str], target: Path) -> Path:
-        """Write the graph with these nodes in 8 bits to `target`."""
-        quantise_nodes(self.state, self.source, target, nodes, METHOD, self.types)
+        """Write the graph, fitted to these nodes in 8 bits, to `target`."""
+        quantise_fitted(self.state, self.source, target, nodes, self.types)
         write_graph(target, onnx.load(target))
         return target
 
-    def outputs(self, nodes: list[str]) -> Outputs | None:
-        """Return the outputs for the select rows with these nodes in 8 bits; None if the graph can't be made or run."""
-        target = self.state.scratch / "trial.onnx"
-        try:
-            graph, state = self.graph(nodes, target), self.state
-            select = state.groups.select
-            return sized(state, outputs_for(graph, select, state.row_axes, state.scratch), select)
-        except (GraphCrashed, ValueError, RuntimeError):
-            return None
-        finally:
-            target.unlink(missing_ok=True)
+    def outputs(self, graph: Path) -> Outputs:
+        """Return a graph's outputs for the select rows."""
+        state, select = self.state, self.state.groups.select
+        return sized(state, outputs_for(graph, select, state.row_axes, state.scratch), select)
 
     def damage(self, node: str) -> float:
         """Return the damage of one node alone in 8 bits."""
-        outputs = self.outputs([node])
-        return BROKEN if outputs is None else min(BROKEN, self.acceptance.damage(outputs))
+        target, ranges = (self.state.scratch / name for name in ("trial.onnx", "ranges.json"))
+        try:
+            quantise_nodes(self.state, self.source, target, [node], self.types, ranges)
+            return min(BROKEN, self.acceptance.damage(self.outputs(target)))
+        except (GraphCrashed, ValueError, RuntimeError):
+            return BROKEN
+        finally:
+            target.unlink(missing_ok=True)
 
     def holds(self, nodes: list[str]) -> bool:
         """Return whether the certify rows would most likely accept these nodes, if they are like the select rows."""
-        outputs = self.outputs(nodes)
-        if outputs is None or not all_finite(outputs):
+        target = self.state.scratch / "trial.onnx"
+        try:
+            return self.keeps_budget(self.graph(nodes, target), LIKELIER)
+        except (GraphCrashed, ValueError, RuntimeError):
             return False
-        return self.acceptance.likely_bound(outputs, self.certify_rows, LIKELY) <= self.acceptance.budget
+        finally:
+            target.unlink(missing_ok=True)
+
+    def keeps_budget(self, graph: Path, chance: float) -> bool:
+        """Return whether the select rows foresee that the certify rows accept a graph with this chance."""
+        outputs = self.outputs(graph)
+        if not all_finite(outputs):
+            return False
+        return self.acceptance.likely_bound(outputs, self.certify_rows, chance) <= self.acceptance.budget
+
+    def whole_graph_holds(self) -> bool:
+        """Return whether the variant `int8` was made and is foreseen to keep the budget."""
+        made = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
+        try:
+            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in made)
+        except GraphCrashed:
+            return False
+
+
+def by_damage_for_time(sensitivity: Sensitivity, ms: Mapping[str, float]) -> list[str]:
+    """Return the nodes that can be quantised, first those that do the least damage for the time they take in fp32."""
+    usable = [name for name in sensitivity.ranking if sensitivity.damage[name] < BROKEN]
+    return sorted(usable, key=lambda name: sensitivity.damage[name] / max(SHORTEST_MS, ms.get(name, 0.0)))
 
 
 def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:
-    """Return the longest run of the least damaging nodes that holds, by bisection: more nodes do more damage."""
+    """Return the longest run of the first nodes that holds, by bisection: more nodes do more damage."""
     low, high = 0, len(ranking)
     while low < high:
         middle = (low + high + 1) // 2
@@ -82,7 +109,7 @@ def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> li
 
 
 def call(state: ExportState) -> None:
-    """Rank the nodes, put the least damaging into 8 bits first, and make the candidate."""
+    """Rank the nodes unless `int8` keeps the budget, put as many as it allows into 8 bits, and make the candidate."""
     state.sensitivity = None
     if SEARCHED not in state.plan.variants:
         return
@@ -90,18 +117,22 @@ def call(state: ExportState) -> None:
     if not search.nodes:
         state.refused[SEARCHED] = "could not be made: no node that it could quantise"
         return
+    if search.whole_graph_holds():
+        state.refused[SEARCHED] = "not searched: int8 is foreseen to keep the budget with all nodes"
+        return
     path = state.definition.folder / FILE
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
-    chosen = longest_prefix([name for name in sensitivity.ranking if sensitivity.damage[name] < BROKEN], search.holds)
+    ranking = by_damage_for_time(sensitivity, node_times(search.source, state.groups.select.first(TIMED)))
+    chosen = longest_prefix(ranking, search.holds)
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
         state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
         return
     left = tuple(sorted(set(search.nodes) - set(chosen)))
-    note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, {METHOD} ranges"
+    note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, fitted by NNCF"
     target = search.graph(chosen, state.scratch / f"{SEARCHED}.onnx")
-    state.candidates.append(Candidate(SEARCHED, target, left, note))
+    state.candidates.append(count_nodes(state, Candidate(SEARCHED, target, left, note)))
 
 
 def describe(sensitivity: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:

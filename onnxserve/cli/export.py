@@ -43,6 +43,10 @@ def export(  # noqa: PLR0913 - each is a flag
     ] = None,
     state: State = None,
     *,
+    all_variants: Annotated[
+        bool,
+        typer.Option("--all-variants", help="Let every variant compete, whatever model.toml names; takes minutes."),
+    ] = False,
     draft: Draft = False,
     unproven: Unproven = False,
     replace: Replace = False,
@@ -65,7 +69,7 @@ def export(  # noqa: PLR0913 - each is a flag
     from onnxserve_export.options import ExportOptions
 
     server_stores = server_stores_of(settings_from(state=state))
-    options = ExportOptions(unproven, draft, replace, server_stores, search_minutes, offline, trust)
+    options = ExportOptions(unproven, draft, replace, server_stores, search_minutes, offline, trust, all_variants)
     work = run_export(folder, store, options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnxserve_export.export_state import ExportState
     from onnxserve_export.options import ExportOptions
 
-NEEDED = {"torch", "onnx", "onnxscript", "jinja2", "safetensors", "fsspec", "pyarrow"}
+NEEDED = {"torch", "onnx", "onnxscript", "nncf", "jinja2", "safetensors", "fsspec", "pyarrow"}
 
 Store = Annotated[Path, typer.Option(help="The model store, a folder, that gets the archive.")]
 Draft = Annotated[

@@ -25,6 +25,15 @@ BASES = {
     "TensorsInput": "tensors",
 }
 
+INT8_VARIANTS = ("int8-default", "int8-static", "int8-percentile", "int8-entropy")  # `int8` has taken their place
+
+
+def former_variants(document: dict[str, Any]) -> list[str]:
+    """Return the variants of a `model.toml` that are no more, in its order."""
+    section = document.get("quantise")
+    names = section.get("variants") if isinstance(section, dict) else None
+    return [name for name in names if name in INT8_VARIANTS] if isinstance(names, list) else []
+
 
 def with_present_fields(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the document of a `model.toml` with the present names; unknown fields stay for the reader to refuse."""

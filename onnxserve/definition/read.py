@@ -15,7 +15,7 @@ from onnxserve.locations.location import is_function, is_prediction_log, is_remo
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind
 from onnxserve_handlers.registry import task as task_class
 
-from .former import with_present_fields
+from .former import former_variants, with_present_fields
 from .sections import Definition, Source
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -36,6 +36,12 @@ def read_definition(folder: Path) -> Definition:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
     if "folder" in document:
         raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
+    if former := former_variants(document):
+        raise DefinitionError(
+            f"the variant {former[0]} doesn't exist any more: `int8` has taken its place",
+            where=f"{path}, quantise.variants",
+            fix=f'write "int8" in place of {", ".join(former)}; without `variants`, int8 and fp32 compete',
+        )
     if isinstance(rows := document.get("rows"), str):
         document["rows"] = {"location": rows}
     try:

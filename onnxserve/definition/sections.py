@@ -10,18 +10,7 @@ import msgspec
 from onnxserve_handlers.inputs import InputOptions, Positive
 from onnxserve_handlers.tasks import OutputOptions
 
-Variant = Literal[
-    "fp32",
-    "fp16",
-    "int8-dynamic",
-    "int8-default",
-    "int8-static",
-    "int8-percentile",
-    "int8-entropy",
-    "mixed",
-    "w8",
-    "w4",
-]
+Variant = Literal["fp32", "fp16", "int8", "int8-dynamic", "mixed", "w8", "w4"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -65,8 +54,11 @@ class RowsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which variants compete, and the budget that each must keep."""
 
-    variants: Annotated[tuple[Variant, ...], msgspec.Meta(min_length=1)] = ("int8-static", "int8-dynamic", "fp32")
-    """Variants that compete; the fastest that keeps the budget is served."""
+    variants: tuple[Variant, ...] = ()
+    """Variants that compete; the fastest that keeps the budget is served.
+
+    An empty list stands for `int8`, `fp32` and, where the processor computes with half floats, `fp16`.
+    """
     max_accuracy_drop: Share = 0.01
     """Budget: largest loss of score against torch [share], 0.01 is one point of accuracy."""
     max_disagreement: Share | None = None
@@ -75,7 +67,7 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It takes the place of `max_accuracy_drop`, which else limits the same for rows without labels.
     """
     exclude: tuple[str, ...] = ()
-    """Nodes that int8 variants with ranges keep in float: globs over names of nodes or of their weights."""
+    """Nodes that `int8` and `mixed` keep in float: globs over names of nodes or of their weights."""
     task: Literal["auto", "labels", "regression", "embedding"] = "auto"
     """What a right answer is; `auto` means what `output.task` says."""
     metric: str = ""

@@ -158,7 +158,7 @@ def export(tmp_path) -> Export:
 
 
 def test_tests_end_at_the_first_refusal_and_the_last_accepted_serves(export):
-    state = export.run({"fp32": 0, "mixed": 1, "int8-static": 30, "w8": 0})
+    state = export.run({"fp32": 0, "mixed": 1, "int8": 30, "w8": 0})
     assert state.chosen.variant == "mixed"
     assert [result.refusal[:13] for result in state.measured] == ["", "", "accuracy drop", "not tried: in"]
     assert [test.level for test in state.certified.tests] == [FIRST_LEVEL] * 3
@@ -167,27 +167,27 @@ def test_tests_end_at_the_first_refusal_and_the_last_accepted_serves(export):
 
 
 def test_a_variant_that_breaks_on_a_certify_row_is_left_out_without_a_test_and_the_next_is_tried(export):
-    state = export.run({"fp32": 0, "mixed": 1, "int8-static": 1}, broken=("mixed",))
-    assert state.chosen.variant == "int8-static"
+    state = export.run({"fp32": 0, "mixed": 1, "int8": 1}, broken=("mixed",))
+    assert state.chosen.variant == "int8"
     assert [result.refusal for result in state.measured] == ["", "gives outputs that are not finite", ""]
-    assert [test.variant for test in state.certified.tests] == ["fp32", "int8-static"]
-    with pytest.raises(CheckFailed, match=r"passes \(int8-static: gives outputs that are not finite\)"):
-        export.run({"int8-static": 0}, broken=("int8-static",), weights="broken")
+    assert [test.variant for test in state.certified.tests] == ["fp32", "int8"]
+    with pytest.raises(CheckFailed, match=r"passes \(int8: gives outputs that are not finite\)"):
+        export.run({"int8": 0}, broken=("int8",), weights="broken")
 
 
 def test_the_same_export_again_is_the_same_test_and_another_graph_is_a_dearer_one(export):
-    first = export.run({"fp32": 0, "int8-static": 30})
-    again = export.run({"fp32": 0, "int8-static": 30})
+    first = export.run({"fp32": 0, "int8": 30})
+    again = export.run({"fp32": 0, "int8": 30})
     assert again.certified == first.certified
     other = export.run({"fp32": 0}, weights="trained anew")
     assert [test.level for test in other.certified.tests] == [level_after(1)]
-    assert [test.variant for test in other.certified.earlier] == ["fp32", "int8-static"]
+    assert [test.variant for test in other.certified.earlier] == ["fp32", "int8"]
     assert other.measured[0].paired.bound > first.measured[0].paired.bound
 
 
 def test_an_export_that_failed_is_remembered(export):
     with pytest.raises(CheckFailed, match="no variant passes") as caught:
-        export.run({"int8-static": 30})
+        export.run({"int8": 30})
     assert "1 graphs were refused on these rows so far" in caught.value.fix
     assert not list((export.folder / "store").glob("*.mar"))
     [test] = export.run({"fp32": 0}).certified.tests
@@ -195,16 +195,16 @@ def test_an_export_that_failed_is_remembered(export):
 
 
 def test_a_wider_budget_or_a_narrower_one_is_no_way_round_a_refusal(export):
-    export.run({"fp32": 0, "int8-static": 30})
+    export.run({"fp32": 0, "int8": 30})
     log = CertifyLog(export.folder / "store", "circle", export.split.certify)
     [_, refused] = log.tests
     with log.turn():
-        assert log.add("int8-static", refused.graph, refused.bound, 0.5, refused=False).refused
+        assert log.add("int8", refused.graph, refused.bound, 0.5, refused=False).refused
     assert log.level("another") == level_after(1)
 
 
 def test_rows_that_are_mostly_the_same_are_the_same_and_new_ones_are_not(export, tmp_path):
-    export.run({"fp32": 0, "int8-static": 30})
+    export.run({"fp32": 0, "int8": 30})
     store = export.folder / "store"
     more = split_rows([Row([number], "inside") for number in range(2000, 6000)], tmp_path / "new").certify
     assert CertifyLog(store, "circle", more).level("another") == FIRST_LEVEL
@@ -213,7 +213,7 @@ def test_rows_that_are_mostly_the_same_are_the_same_and_new_ones_are_not(export,
 
 
 def test_a_lost_record_is_made_up_from_the_evidence_beside_the_archives(export):
-    state = export.run({"fp32": 0, "int8-static": 30})
+    state = export.run({"fp32": 0, "int8": 30})
     store = export.folder / "store"
     (store / "circle.certify.json").unlink()
     (store / "circle-0.9.0.evidence.json").write_text('{"summary": {}}')
@@ -223,7 +223,7 @@ def test_a_lost_record_is_made_up_from_the_evidence_beside_the_archives(export):
     log = CertifyLog(store, "circle", export.split.certify)
     assert log.tests == state.certified.tests
     assert log.level("another") == level_after(1)
-    again = export.run({"fp32": 0, "int8-static": 30})
+    again = export.run({"fp32": 0, "int8": 30})
     assert again.certified == state.certified
 
 
@@ -232,7 +232,7 @@ def add_tests(store: Path, subset: Subset, process: int, count: int) -> None:
     log = CertifyLog(store, "circle", subset)
     for number in range(count):
         with log.turn():
-            log.add("int8-static", f"{process}-{number}", 1.0, 0.01, refused=True)
+            log.add("int8", f"{process}-{number}", 1.0, 0.01, refused=True)
 
 
 def test_of_exports_at_the_same_time_each_test_is_recorded_at_a_level_of_its_own(export):

@@ -46,7 +46,7 @@ def circle(tmp_path) -> Path:
         (FORWARD, FORWARD + " + torch.rand_like(features).sum() * 1e-3", "differ by .* from one call to the next"),
         (FORWARD, FORWARD + BRANCH_ON_VALUES, "torch can't export the module"),
         ('["outside", "inside"]', '["inside", "outside"]', 'torch answers "outside" to a golden row'),
-        ('variants = ["int8-static", "fp32"]', 'variants = ["w4"]', "no variant could be made"),
+        ('variants = ["int8", "fp32"]', 'variants = ["w4"]', "no variant could be made"),
     ],
 )
 def test_a_failed_check_says_step_measure_and_remedy_and_leaves_no_archive(circle, tmp_path, old, new, message):

@@ -91,7 +91,7 @@ def test_the_claim_follows_labels_and_budget(tmp_path):
 def test_rows_without_labels_are_certified_to_agree_with_their_source(tmp_path):
     model = new_model("table", "circle", tmp_path / "models")
     toml, code = model / "model.toml", model / "model.py"
-    toml.write_text(toml.read_text().replace('["int8-static", "fp32"]', '["int8-static"]').replace("0.01", "0.05"))
+    toml.write_text(toml.read_text().replace('["int8", "fp32"]', '["int8"]').replace("0.01", "0.05"))
     text = code.read_text().replace("def rows()", "def points()")
     text = re.sub(r"def load\(.*\) -> nn.Module:", "def load():\n    fit = points()", text)
     code.write_text(text + "\n\ndef rows():\n    return [(value, None) for value, _ in points()]\n")

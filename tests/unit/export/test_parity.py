@@ -82,13 +82,13 @@ def test_a_generated_row_is_measured_by_its_own_size_if_that_is_larger():
     assert units["logits"].tolist() == [[3e6], [1.0]]
 
 
-def write_model(folder: Path, rows: int, variants: str = '["int8-static", "fp32"]') -> Path:
+def write_model(folder: Path, rows: int, variants: str = '["int8", "fp32"]') -> Path:
     model = new_model("table", "circle", folder)
     code, toml = model / "model.py", model / "model.toml"
     text = code.read_text().replace("def rows()", "def points()")
     text = re.sub(r"def load\(.*\) -> nn.Module:", "def load():\n    fit = points()", text)
     code.write_text(text + f"\n\ndef rows():\n    return points()[:{rows}]\n")
-    toml.write_text(toml.read_text().replace('["int8-static", "fp32"]', variants))
+    toml.write_text(toml.read_text().replace('["int8", "fp32"]', variants))
     return model
 
 
@@ -156,14 +156,14 @@ def test_without_a_row_there_is_an_archive_only_if_it_may_be_unproven(tmp_path):
 
 
 def test_a_quantised_variant_on_few_rows_is_unproven_and_says_how_many_would_do(tmp_path):
-    model = write_model(tmp_path / "models", 60, '["int8-static"]')
+    model = write_model(tmp_path / "models", 60, '["int8"]')
     with pytest.raises(CheckFailed, match="no variant can be certified"):
         export(model, tmp_path / "store")
     toml = model / "model.toml"
     toml.write_text(toml.read_text().replace("max_accuracy_drop = 0.01", "max_accuracy_drop = 0.05"))
     state, _ = export(model, tmp_path / "store", ExportOptions(unproven=True))
     summary = state.evidence["summary"]
-    assert (summary["variant"], summary["proof"]) == ("int8-static", "unproven")
+    assert (summary["variant"], summary["proof"]) == ("int8", "unproven")
     assert f"about {state.plan.wanted} rows would do" in summary["unproven"]
     assert state.certified.tests == []
 

@@ -42,18 +42,18 @@ def test_of_few_rows_only_fp32_is_made_and_how_many_would_do_is_said(circle, tmp
     state = state_of(read_definition(circle), tmp_path, 30, ExportOptions())
     plan, certify = state.plan, len(state.split.certify)
     assert plan.variants == ("fp32",)
-    assert plan.left == {"int8-static": f"{certify} certify rows can't certify it"}
+    assert plan.left == {"int8": f"{certify} certify rows can't certify it"}
     assert plan.needed == rows_needed(0.01, 0.0)
     text = "\n".join(describe_plan(plan, state.definition, state.split))
     assert f"wants {plan.needed} certify rows, about {plan.wanted} labelled rows in all" in text
     assert f"there are {certify} of 30" in text
     assert "fp32 needs none of them" in text
-    assert "left out: int8-static" in text
+    assert "left out: int8" in text
 
 
 def test_with_enough_rows_every_variant_is_made(circle, tmp_path):
     state = state_of(read_definition(circle), tmp_path, 2000, ExportOptions())
-    assert state.plan.variants == ("int8-static", "fp32")
+    assert state.plan.variants == ("int8", "fp32")
     assert (state.plan.left, state.plan.enough) == ({}, True)
 
 
@@ -69,7 +69,7 @@ def test_the_rows_in_all_leave_enough_certify_rows_in_nineteen_of_twenty_splits(
 def test_a_budget_of_nothing_is_no_matter_of_rows(circle, tmp_path):
     definition = changed(circle, "max_accuracy_drop = 0.01", "max_accuracy_drop = 0.0")
     state = state_of(definition, tmp_path, 2000, ExportOptions())
-    assert state.plan.left == {"int8-static": "no number of rows certifies a budget of 0"}
+    assert state.plan.left == {"int8": "no number of rows certifies a budget of 0"}
     assert (
         "no number of rows certifies that nothing is ever lost" in describe_plan(state.plan, definition, state.split)[1]
     )
@@ -77,10 +77,10 @@ def test_a_budget_of_nothing_is_no_matter_of_rows(circle, tmp_path):
 
 @pytest.mark.parametrize("unproven", [False, True])
 def test_a_variant_that_rows_cannot_certify_is_made_only_if_unproven_was_asked_for(circle, tmp_path, unproven):
-    definition = changed(circle, '["int8-static", "fp32"]', '["int8-static"]')
+    definition = changed(circle, '["int8", "fp32"]', '["int8"]')
     options = ExportOptions(unproven=unproven)
     state = state_of(definition, tmp_path, 30, options)
-    assert state.plan.variants == (("int8-static",) if unproven else ())
+    assert state.plan.variants == (("int8",) if unproven else ())
     if not unproven:
         with pytest.raises(CheckFailed, match="no variant can be certified: 30 rows") as caught:
             check_plan(state)
@@ -108,7 +108,7 @@ def test_advice_does_not_repeat_what_was_done(circle, tmp_path):
 
 
 def test_a_draft_makes_fp32_alone(circle, tmp_path):
-    definition = changed(circle, '["int8-static", "fp32"]', '["int8-static"]')
+    definition = changed(circle, '["int8", "fp32"]', '["int8"]')
     assert state_of(definition, tmp_path, 2000, ExportOptions(draft=True)).plan.variants == ("fp32",)
 
 

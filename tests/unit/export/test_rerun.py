@@ -100,7 +100,7 @@ def test_a_variant_that_moves_with_the_batch_serves_one_row_at_a_time(dynamic, t
 
 def test_explain_says_what_was_tried_and_why_this_won(archive):
     text = run.invoke(app, ["archive", "explain", str(archive)]).output
-    for word in ("chosen", "int8-static", "fp32", "95 % confidence", "not signed"):
+    for word in ("chosen", "int8", "fp32", "95 % confidence", "not signed"):
         assert word in text
     document = json.loads(run.invoke(app, ["archive", "explain", str(archive), "--json"]).output)
     assert document["milliseconds_per_row"]["torch"] > 0

@@ -52,7 +52,7 @@ def with_handler(folder: Path, code: str, name: str = "Own") -> Path:
     (model / "handler.py").write_text(code)
     toml = model / "model.toml"
     text = toml.read_text().replace("rows = ", f'handler = "handler.py:{name}"\nrows = ')
-    toml.write_text(text.replace('["int8-static", "fp32"]', '["fp32"]'))
+    toml.write_text(text.replace('["int8", "fp32"]', '["fp32"]'))
     return model
 
 

@@ -108,6 +108,15 @@ def test_options_of_images_that_contradict_each_other_are_told_with_their_sectio
         read_definition(definition(tmp_path, FORMER.format(handler="image:ImageClassifier") + fields))
 
 
+@pytest.mark.parametrize("former", ["int8-static", "int8-percentile", "int8-entropy", "int8-default"])
+def test_a_variant_of_an_earlier_version_is_refused_with_the_name_of_the_present_one(tmp_path, former):
+    text = GOOD + ROWS + f'[quantise]\nvariants = ["{former}", "fp32"]'
+    with pytest.raises(DefinitionError, match=f"the variant {former} doesn't exist any more: `int8`") as caught:
+        read_definition(definition(tmp_path, text))
+    assert f'write "int8" in place of {former}' in caught.value.fix
+    assert "quantise.variants" in caught.value.where
+
+
 def test_a_definition_may_have_no_rows(tmp_path):
     assert (
         read_definition(definition(tmp_path, (GOOD + ROWS).replace('rows = "package:rows"\n', ""))).rows.location == ""

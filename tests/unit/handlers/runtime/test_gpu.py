@@ -55,7 +55,7 @@ def test_settings_come_from_the_archives_configuration_and_a_wrong_one_is_named(
     [
         ("fp32", False, False),
         ("fp16", True, False),
-        ("int8-static", False, True),
+        ("int8", False, True),
         ("mixed", False, True),
         ("int8-dynamic", False, False),  # has no ranges, which TensorRT would need
     ],
