@@ -74,8 +74,12 @@ def decode_reply(message: bytes) -> LoadedArchive | Failure | Answers:
     reply: LoadedArchive | Failure | Scored = msgspec.msgpack.decode(message, type=Reply, ext_hook=_raw)
     if not isinstance(reply, Scored):
         return reply
-    label, score, outputs = (part and part.array() for part in (reply.label, reply.score, reply.outputs))
+    label, score, outputs = _array(reply.label), _array(reply.score), _array(reply.outputs)
     return Answers(reply.kept.array(), label, score, reply.predictions, outputs, reply.faults)
+
+
+def _array(plain: ProofArray | None) -> Array | None:
+    return None if plain is None else plain.array()
 
 
 def _raw(code: int, content: memoryview) -> msgspec.Raw:
