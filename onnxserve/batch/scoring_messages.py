@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -72,13 +71,15 @@ def _plain(array: Array | None) -> ProofArray | None:
 
 def decode_reply(message: bytes) -> LoadedArchive | Failure | Answers:
     """Return what a message says; msgspec.DecodeError or ValueError for any other bytes."""
-    reply = msgspec.msgpack.decode(message, type=Reply, ext_hook=_raw)
+    reply: LoadedArchive | Failure | Scored = msgspec.msgpack.decode(message, type=Reply, ext_hook=_raw)
     if not isinstance(reply, Scored):
         return reply
-    arrays = (None if part is None else part.array() for part in (reply.label, reply.score, reply.outputs))
-    label, score, outputs = arrays
-    predictions: Sequence[Any] | None = reply.predictions
-    return Answers(reply.kept.array(), label, score, predictions, outputs, reply.faults)
+    label, score, outputs = _array(reply.label), _array(reply.score), _array(reply.outputs)
+    return Answers(reply.kept.array(), label, score, reply.predictions, outputs, reply.faults)
+
+
+def _array(plain: ProofArray | None) -> Array | None:
+    return None if plain is None else plain.array()
 
 
 def _raw(code: int, content: memoryview) -> msgspec.Raw:

@@ -2,6 +2,7 @@
 
 import { proofRow, proven } from './proof.js';
 import { cell, element, number, percent } from './cells.js';
+import { drift } from './drift.js';
 import { increase, parse, quantile, sum } from './figures.js';
 import { Playground } from './playground.js';
 
@@ -50,7 +51,7 @@ function figures(state, roles, now, before) {
   const key = `${state.name} ${state.version}`, chosen = { model: state.name, version: state.version };
   const answers = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen);
   const failed = increase(before.series, now.series, 'onnxserve_gateway_requests_total', chosen, (labels) => labels.code >= '500');
-  const drift = now.series.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === state.name && s.labels.version === state.version);
+  const distances = now.series.filter((s) => s.name === 'onnxserve_drift' && s.labels.stat === 'psi' && s.labels.model === state.name && s.labels.version === state.version);
   const rates = history.get(key) || [], times = 'onnxserve_gateway_request_seconds';
   rates.push(answers / seconds);
   history.set(key, rates.slice(-KEPT));
@@ -58,7 +59,7 @@ function figures(state, roles, now, before) {
     ...state, ...tags(model, state.version), key, rate: answers / seconds, failed: answers ? failed / answers : 0,
     p50: milliseconds(quantile(before.series, now.series, times, chosen, 0.5)),
     p99: milliseconds(quantile(before.series, now.series, times, chosen, 0.99)),
-    worst: drift.sort((a, b) => b.value - a.value)[0], alarms: sum(now.series, 'onnxserve_drift_alarms_total', chosen),
+    worst: distances.sort((a, b) => b.value - a.value)[0], alarms: sum(now.series, 'onnxserve_drift_alarms_total', chosen),
     windows: sum(now.series, 'onnxserve_drift_windows_total', chosen),
   };
 }
@@ -108,17 +109,6 @@ function proof(evidence) {
 
 function deviation(evidence) {
   return evidence.row_parity ? evidence.row_parity.deviation : evidence.worst_parity;
-}
-
-function drift(row) {
-  const few = row.evidence?.drift_profile;
-  if (few && few.certify < few.needed) {
-    return cell(`not judged: ${few.certify} certify ${few.unit} are too few, about ${few.wanted} ${few.unit} in all would do`, 'soft');
-  }
-  if (row.drift && row.drift !== 'judged') return cell(`not judged: ${row.drift}`, 'soft');
-  if (!row.windows) return cell('not judged yet', 'soft');
-  const what = row.worst ? `PSI ${row.worst.value.toFixed(3)} (${row.worst.labels.measure})` : '';
-  return cell(`${what}; ${row.alarms} of ${row.windows} windows raise an alarm`, row.alarms ? 'bad' : 'good');
 }
 
 function graph(row) {

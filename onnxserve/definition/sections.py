@@ -77,7 +77,7 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 0.03
     """Distance from torch's answer beyond which an answer without a label has moved.
 
-    It is measured in spreads of the outputs; for embeddings it is 1 less the cosine.
+    It is measured in each value's own spread; for embeddings it is 1 less the cosine.
     """
     search_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10
     """Longest search behind the variant `mixed` [minutes]; nodes that it doesn't reach stay in float."""

@@ -19,6 +19,8 @@ from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running
 
+FEW_ROWS = {"certify": 12, "unit": "rows", "needed": 20, "wanted": 67}
+
 
 @pytest.fixture(scope="module")
 def console(demo: Running) -> Iterator[str]:
@@ -66,6 +68,24 @@ def test_what_was_proven_is_there_beside_what_the_worker_found(page):
         assert float(parity) < 1e-3
         assert float(golden) < 10
         assert len(digest) == 12
+
+
+@pytest.mark.parametrize(
+    ("row", "cell"),
+    [
+        ({"windows": 0, "drift": "judged"}, "not judged yet"),
+        ({"windows": 3, "alarms": 1, "drift": "judged"}, "; 1 of 3 windows raise an alarm"),
+        ({"windows": 0, "drift": "no profile"}, "not judged: no profile"),
+        ({"windows": 0, "evidence": {}}, "not judged yet"),  # an archive of an earlier version
+        (
+            {"drift": "no profile", "evidence": {"drift_profile": FEW_ROWS}},
+            "not judged: 12 certify rows are too few, about 67 rows in all would do",
+        ),
+    ],
+)
+def test_a_version_whose_drift_is_not_judged_says_why(page, row, cell):
+    script = "const [row, done] = arguments; import('./drift.js').then((module) => done(module.drift(row).textContent))"
+    assert page.execute_async_script(script, row) == cell
 
 
 def test_the_playgrounds_form_is_the_models_signature(page):

@@ -101,3 +101,4 @@ def test_every_one_of_them_was_proven_by_the_command_that_made_it(real_models):
     listed = plain_http.get(f"{real_models.console}/console/data/models.json", timeout=30).json()["models"]
     proofs = {version["name"]: version["evidence"]["proof"] for version in listed if version["name"] in IMPORTED}
     assert proofs == dict.fromkeys(IMPORTED, "parity")
+    assert {version["drift"] for version in listed if version["name"] in IMPORTED} == {"judged"}

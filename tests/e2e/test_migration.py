@@ -60,6 +60,7 @@ def test_documents_and_console_show_an_unknown_input_and_no_proof(real_models):
     page = plain_http.get(f"{real_models.console}/console/data/models.json", timeout=30).json()
     [shown] = [model for model in page["models"] if model["name"] == "doubler"]
     assert shown["evidence"]["proof"] == "unproven"
+    assert shown["drift"] == "no profile"
     assert "signature" not in shown
 
 

@@ -94,7 +94,7 @@ class Rerank(TaskHooks):
         scores, source = self._scores(outputs), self._scores(reference)
         if not ((source >= 0) & (source <= 1)).all():
             return self.agreement(outputs, reference)
-        return np.asarray(np.clip(1 - np.abs(scores - source), 0, 1))
+        return np.asarray(np.round(np.clip(1 - np.abs(scores - source), 0, 1), DIGITS))
 
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         activation = self.output.activation

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -130,3 +131,41 @@ def test_keys_signatures_and_seals_are_made_from_the_command_line(archive, tmp_p
 def test_labels_without_a_task_are_those_of_the_repeated_proof_too(tmp_path):
     with archived_task(tmp_path, {"output": {"task": "", "labels": ["low", "high"]}}) as hooks:
         assert hooks.signature.labels == ("low", "high")
+
+
+@pytest.fixture(scope="module")
+def two_targets(tmp_path_factory) -> Path:
+    """An archive of a regression with two values, one a million times smaller than the other."""
+    folder = new_model("table", "distances", tmp_path_factory.mktemp("models"), "regression")
+    code, toml = folder / "model.py", folder / "model.toml"
+    scaled = code.read_text().replace("return values\n", "return torch.cat([values * 1e3, values * 1e-3], dim=1)\n")
+    code.write_text(scaled.replace("model(features), targets", "model(features)[:, :1] / 1e3, targets"))
+    toml.write_text(re.sub(r"(?m)^variants = .*$", 'variants = ["fp32"]', toml.read_text()))
+    (folder / "golden.jsonl").unlink()
+    return export_model(folder, tmp_path_factory.mktemp("store"), STEPS, lambda _: None).archive
+
+
+def test_each_value_of_a_regression_has_its_spread_in_the_evidence_and_in_the_repeated_proof(two_targets, tmp_path):
+    members, manifest, _ = contents(two_targets)
+    large, small = json.loads(members["evidence.json"])["summary"]["spread"]
+    assert large / small == pytest.approx(1e6, rel=1e-3)
+    assert rerun(two_targets).refusal == ""
+    rows = proof_rows(members["proof.jsonl"])
+    for number, row in enumerate(rows[: len(rows) // 5]):
+        [(name, output)] = row.outputs.items()
+        other = output.array() * np.array([1, 1.5], np.float32)
+        rows[number] = ProofRow(row.input, row.label, {name: ProofArray.of(other)})
+    members["proof.jsonl"] = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+    write_archive(tmp_path / two_targets.name, members, manifest)
+    again = rerun(tmp_path / two_targets.name)
+    assert again.paired.drop == pytest.approx(0.2, abs=0.02)  # though the smaller value alone is another one
+    assert again.refusal.startswith("rows that move beyond the tolerance")
+
+
+def test_spreads_that_fit_no_output_are_told(two_targets, tmp_path):
+    members, manifest, _ = contents(two_targets)
+    evidence = json.loads(members["evidence.json"])
+    evidence["summary"]["spread"] = [1.0, 2.0, 3.0]
+    write_archive(tmp_path / two_targets.name, members | {"evidence.json": json.dumps(evidence).encode()}, manifest)
+    with pytest.raises(ArchiveError, match="3 spreads for 2 values"):
+        rerun(tmp_path / two_targets.name)

@@ -47,7 +47,8 @@ def test_requests_for_a_description_are_answered_for_the_handler_and_the_others_
     describing = {"describe": "True"}
     bodies, context = call(folder, echo, {}, describing, {}, describing)
     assert bodies == [0, bodies[1], 2, bodies[1]]
-    assert json.loads(bodies[1]) == {"evidence": {"proof": "unproven", "migrated": True}}
+    known = {"evidence": {"proof": "unproven", "migrated": True}, "drift": "no profile"}
+    assert json.loads(bodies[1]) == known
     assert [context.get_response_headers(index).get("x-id") for index in range(4)] == ["0", None, "2", None]
     assert context.get_request_id(2) == "2"
 

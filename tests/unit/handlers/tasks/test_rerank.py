@@ -52,6 +52,16 @@ def test_documents_of_one_query_are_ranked_as_clients_see_their_scores():
     assert score == 1
 
 
+def test_scores_agree_by_their_distance_as_clients_see_them():
+    logits, other = (Outputs(first=np.array(values)) for values in ([0.0, 20.0], [np.log(3), 40.0]))
+    sigmoid = task_for(RerankOptions(activation="sigmoid"))
+    assert sigmoid.score_agreement(other, logits) == pytest.approx([0.75, 1])  # 0.5 became 0.75, and 1.0 stays
+    nearly = Outputs(first=logits["first"] * (1 + 1e-9))
+    assert sigmoid.score_agreement(nearly, logits).tolist() == [1, 1]  # clients see the same digits
+    own = task_for(RerankOptions(activation="none"))
+    assert own.score_agreement(other, logits).tolist() == own.agreement(other, logits).tolist()  # 20 is no share
+
+
 @pytest.mark.parametrize("row", [["a", "b"], ("a", "b"), {"text": "a", "text_pair": "b"}])
 def test_the_query_is_the_first_text_of_a_pair(row):
     assert task_for(RerankOptions()).query_of(row) == "a"

@@ -71,9 +71,9 @@ class MigratedEntry:
 
 
 def describe(folder: Path) -> bytes:
-    """Return what `GET /models/{model}?customized=true` answers: the evidence, and no signature, which is unknown."""
+    """Return what `GET /models/{model}?customized=true` answers: the evidence, and that nothing else is known."""
     evidence = json.loads((folder / EVIDENCE).read_bytes())["summary"]
-    return json.dumps({"evidence": evidence}).encode()
+    return json.dumps({"evidence": evidence, "drift": "no profile"}).encode()
 
 
 def status_and_reason(error: BaseException) -> tuple[int, str]:
