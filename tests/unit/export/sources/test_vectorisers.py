@@ -1,6 +1,8 @@
 """Steps that count words: their graphs count as they do, and what no graph counts is refused by name."""
 
 import re
+import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ ROWS = [
     "ﬁlm film",
 ]  # fmt: skip
 LABELS = [0, 1, 0, 1, 1]
+UNKNOWN = ("Cn", "Co", "Cs")  # code points without a character
 
 
 def answers_of(model, tensors, tmp_path):
@@ -68,6 +71,16 @@ def test_a_graph_counts_words_as_its_model_does_in_any_script(name, options, tmp
     np.testing.assert_allclose(answers_of(model, tensors, tmp_path), expected, atol=1e-5)
     alone = {"text": lowered([""])}  # a batch without a word
     np.testing.assert_allclose(answers_of(model, alone, tmp_path), fitted.predict_proba([""]), atol=1e-5)
+
+
+@pytest.mark.parametrize("pattern", [r"(?u)\b\w\w+\b", r"\S+"])
+def test_every_character_that_python_knows_is_part_of_a_word_or_isnt_in_the_graph_too(pattern, tmp_path):
+    vectoriser = text.CountVectorizer(lowercase=False, token_pattern=pattern)
+    fitted = pipeline.make_pipeline(vectoriser, linear.LogisticRegression(C=100)).fit(["ab", "cd"], [0, 1])
+    known = [chr(code) for code in range(1, sys.maxunicode + 1) if unicodedata.category(chr(code)) not in UNKNOWN]
+    tensors = {"text": np.array([[f"ab{character}"] for character in known])}
+    model = TreeSource(fitted)
+    np.testing.assert_allclose(answers_of(model, tensors, tmp_path), model.run(tensors)["scores"], atol=1e-5)
 
 
 def test_texts_and_numbers_of_one_frame_and_two_vectorisers_of_a_column_become_a_graph(tmp_path):
