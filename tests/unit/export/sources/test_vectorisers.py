@@ -101,6 +101,15 @@ def test_texts_and_numbers_of_one_frame_and_two_vectorisers_of_a_column_become_a
     np.testing.assert_allclose(answers_of(model, tensors, tmp_path), fitted.predict_proba(rows), atol=1e-5)
 
 
+def test_a_search_of_parameters_is_its_best_model():
+    selection = pytest.importorskip("sklearn.model_selection")
+    words = pipeline.make_pipeline(text.TfidfVectorizer(), linear.LogisticRegression())
+    grid = selection.GridSearchCV(words, {"logisticregression__C": [1, 10]}, cv=2).fit(TEXTS * 2, LABELS * 2)
+    model = TreeSource(grid)
+    assert model.model is grid.best_estimator_
+    np.testing.assert_allclose(model.run({"text": lowered(ROWS)})["scores"], grid.predict_proba(ROWS))
+
+
 def test_words_in_their_own_case_stay_so(tmp_path):
     vectoriser = text.TfidfVectorizer(lowercase=False)
     fitted = pipeline.make_pipeline(vectoriser, text.TfidfTransformer(), naive_bayes.MultinomialNB()).fit(TEXTS, LABELS)
