@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 
 class OnnxserveError(Exception):
     """An error that the user sees without a traceback; the process exits with `exit_code`."""
@@ -13,7 +11,7 @@ class OnnxserveError(Exception):
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.where = os.path.normpath(where) if "/../" in where and "://" not in where else where
+        self.where = where
         self.fix = fix
 
     def __str__(self) -> str:

@@ -77,7 +77,7 @@ def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[Onnx
         value = next(islice(rows_of(state), fault.first, None)).value
         count = "1 row" if fault.count == 1 else f"{fault.count} rows"
         what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shortened(value)}"
-        yield DefinitionError(what, where=state.definition.rows.location, fix=fault.fix)
+        yield DefinitionError(what, where=state.rows_place, fix=fault.fix)
 
 
 def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[OnnxserveError]:

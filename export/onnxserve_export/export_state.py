@@ -74,7 +74,9 @@ class ExportState:
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
     source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
-    row_files: Path | None = field(init=False)  # file, folder or glob of the rows; None if they come from elsewhere
+    row_files: Path | None = field(
+        default=None, init=False
+    )  # file, folder or glob of the rows; None if they come from elsewhere
     split: Split = field(init=False)
     plan: Plan = field(init=False)
     task: TaskHooks = field(init=False)  # of the class that will serve
@@ -116,3 +118,8 @@ class ExportState:
     key_types: dict[str, str] = field(default_factory=dict)  # of the feature store's entities
     archive: Path = field(init=False)
     sha256: str = field(init=False)
+
+    @property
+    def rows_place(self) -> str:
+        """Where the rows are, as messages say it: their path on this machine, or what the definition names."""
+        return str(self.row_files or self.definition.rows.location)

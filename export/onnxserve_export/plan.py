@@ -91,12 +91,10 @@ def check_plan(state: ExportState) -> None:
         what = "a variant besides fp32 needs rows to be measured on" if unmeasured else "no variant can be certified"
         certify = f"{plan.certify} of them" if split.queries is None else f"{plan.certify} {split.unit}"
         reason = f"{what}: {split.total} rows, {certify} to certify with"
-        raise CheckFailed(
-            "rows", reason, wanted_rows(plan, split.unit), fix=advice(state), where=state.definition.rows.location
-        )
+        raise CheckFailed("rows", reason, wanted_rows(plan, split.unit), fix=advice(state), where=state.rows_place)
     if not split.total and not (state.options.unproven or state.options.draft):
         reason = "0 rows: without one nothing shows that the graph answers as its source does"
-        raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.definition.rows.location)
+        raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.rows_place)
 
 
 def wanted_rows(plan: Plan, unit: str = "rows") -> str:
@@ -108,7 +106,7 @@ def advice(state: ExportState) -> str:
     """Return what may help, without what was done already."""
     plan, quantise, steps = state.plan, state.definition.quantise, list[str]()
     if not state.split.total:
-        steps.append("give rows")
+        steps.append("give rows: set `rows` in model.toml")
     elif plan.needed and not plan.enough:
         steps.append(f"give about {plan.wanted} {state.split.unit}")
     elif plan.needed:

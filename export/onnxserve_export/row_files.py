@@ -110,12 +110,19 @@ def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tu
             rows.append((_input(fields, columns, definition), _label(fields, columns, definition)))
         except RowFault as fault:
             faults[place] = f"{chunk.position(place)}, column {fault.column}: {fault.reason}"
-            fix = COLUMN_TYPES if columns.is_table and fault.column in columns.inputs else fix
+            fix = _fix(fault.column, columns, definition) or fix
     if faults:
         lines = [text for _, text in sorted(faults.items())]
         more = [f"and {len(lines) - SHOWN} more of these {chunk.size} rows"] if len(lines) > SHOWN else []
         raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]), fix=fix)
     yield from rows
+
+
+def _fix(column: str, columns: Columns, definition: Definition) -> str:
+    if column in columns.labels and definition.labels:
+        names, more = ", ".join(definition.labels[:SHOWN]), ", …" * (len(definition.labels) > SHOWN)
+        return f"write labels by their names, {names}{more}: a number isn't taken for a place among them"
+    return COLUMN_TYPES if columns.is_table and column in columns.inputs else ""
 
 
 def _input(fields: dict[str, Any], columns: Columns, definition: Definition) -> Any:

@@ -113,8 +113,8 @@ def with_rankings(split: Split, definition: Definition, hooks: TaskHooks) -> Spl
 class CheckedRows:
     """The definition's rows, one by one; `unknown` and `faulty` count bad labels. None is no label."""
 
-    def __init__(self, pairs: Iterable[tuple[Any, Any]], definition: Definition, hooks: TaskHooks) -> None:
-        self._pairs, self._definition, self._hooks = pairs, definition, hooks
+    def __init__(self, pairs: Iterable[tuple[Any, Any]], task: str, hooks: TaskHooks, where: str) -> None:
+        self._pairs, self._task, self._hooks, self._where = pairs, task, hooks, where
         self.unknown: Counter[str] = Counter()
         self.faulty: Counter[str] = Counter()
 
@@ -132,12 +132,12 @@ class CheckedRows:
         """Yield a fault for each kind of label that can't be compared with outputs, and for each unknown label."""
         for fault, count in self.faulty.most_common():
             rows = "1 row has a label" if count == 1 else f"{count} rows have labels"
-            what = f"{rows} that {self._definition.output.task} can't compare with outputs"
-            yield DefinitionError(what, where=self._definition.rows.location, fix=fault)
+            what = f"{rows} that {self._task} can't compare with outputs"
+            yield DefinitionError(what, where=self._where, fix=fault)
         for label, count in self.unknown.most_common():
             rows = "1 row has" if count == 1 else f"{count} rows have"
             what, fix = f"{rows} the label {label!r}, not among `labels`", "add it to `labels`, or correct the rows"
-            yield DefinitionError(what, where=self._definition.rows.location, fix=fix)
+            yield DefinitionError(what, where=self._where, fix=fix)
 
 
 def read_pairs(state: ExportState) -> Iterable[tuple[Any, Any]]:
@@ -153,7 +153,7 @@ def call(state: ExportState) -> None:
     """Read and split the rows, and say what they allow; faults are collected, as is that they allow no archive."""
     state.task = hooks = served_task(state.definition, state.scratch / "handler")
     golden = state.faults.attempt(lambda: read_golden(state.definition, state.faults, hooks))
-    rows = CheckedRows(read_pairs(state), state.definition, hooks)
+    rows = CheckedRows(read_pairs(state), state.definition.output.task, hooks, state.rows_place)
     split = split_rows(rows, state.scratch / "rows", hooks.query_of)
     state.split = with_rankings(split, state.definition, hooks)
     for fault in rows.faults():

@@ -13,11 +13,9 @@ from onnxserve.errors import ArchiveError
 from onnxserve_handlers.trust.digests import MIGRATION, RECORD, file_digest
 
 from .offline import answers
-from .read import contents, summarise, unpack
+from .read import FOREIGN_FIX, contents, summarise, unpack
 from .verification import check_content, configured_keys
 from .write import write_archive
-
-FOREIGN_FIX = "fetch or export the archive again; take over one of torch-model-archiver with: onnxserve migrate ARCHIVE"
 
 
 @dataclass(frozen=True)

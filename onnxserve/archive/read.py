@@ -31,6 +31,7 @@ MAX_MEMBERS = 10_000
 MAX_NAME = 255  # bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 MIGRATED_FIX = "the archive was migrated from TorchServe and only serves; make one of ours: onnxserve migrate --convert"
+FOREIGN_FIX = "fetch or export the archive again; take over one of torch-model-archiver with: onnxserve migrate ARCHIVE"
 NAME_FIX = "letters, digits and _ . + - after a letter or digit, 128 at most"
 
 
@@ -52,7 +53,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile has many, for bytes that are not as it expects
-        raise ArchiveError(f"not an archive: {error}", where=str(path)) from error
+        raise ArchiveError(f"not an archive: {error}", where=str(path), fix=FOREIGN_FIX) from error
     if faults := [*unsafe_members(archive.infolist()), *layout_faults(archive)]:
         archive.close()
         raise ArchiveError("unsafe archive: " + "; ".join(faults[:5]), where=str(path), fix="do not load it")
@@ -102,11 +103,11 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
     except KeyError as error:
-        fix = MIGRATED_FIX if MIGRATION in archive.namelist() else ""
+        fix = MIGRATED_FIX if MIGRATION in archive.namelist() else FOREIGN_FIX
         raise ArchiveError(f"{name} is missing", where=str(archive.filename), fix=fix) from error
     except Exception as error:
         # zlib, struct and zipfile each have their own error for damaged bytes.
-        raise ArchiveError(f"{name} is damaged: {error}", where=str(archive.filename)) from error
+        raise ArchiveError(f"{name} is damaged: {error}", where=str(archive.filename), fix=FOREIGN_FIX) from error
 
 
 def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None]:

@@ -83,7 +83,8 @@ def fetch(location: Location, folder: Path, access: Access) -> Path:
 
 
 def _local(location: Location, folder: Path) -> Path:
-    path = folder / Path(location.url.removeprefix("file://")).expanduser()
+    named = folder / Path(location.url.removeprefix("file://")).expanduser()
+    path = named.parent.resolve() / named.name  # without `..`; a link keeps its name, since its suffix says what it is
     if not path.exists():
         if is_wild(location.url):
             return path

@@ -57,7 +57,11 @@ def staged_archive(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
 
 
 def check_file(archive: Path) -> None:
-    """Raise ArchiveError if the file is missing, or has a name that the next start wouldn't serve."""
+    """Raise ArchiveError if the file is missing or a folder, or has a name that the next start wouldn't serve."""
+    if archive.is_dir():
+        is_model = (archive / "model.toml").is_file()
+        fix = f"onnxserve export {archive} makes its archive" if is_model else "name the .mar file"
+        raise ArchiveError("it is a folder, and no archive", where=str(archive), fix=fix)
     if not archive.is_file():
         raise ArchiveError("there is no such archive", where=str(archive), fix="onnxserve export models/NAME makes one")
     try:

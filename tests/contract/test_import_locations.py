@@ -63,7 +63,10 @@ def test_the_signature_of_a_url_is_used_once_and_written_nowhere(tmp_path):
     (tmp_path / "models").mkdir()
     with running(FileServer({"/net.onnx": graph, "/rows.jsonl": b'{"input": [1, 2, 3]}\n'})) as server:
         options = ImportOptions(rows=f"{server.url}/rows.jsonl{content}", columns="a,b,c")
-        imported = import_model(f"{server.url}/net.onnx{content}", "net", tmp_path / "models", options)
+        lines: list[str] = []
+        imported = import_model(f"{server.url}/net.onnx{content}", "net", tmp_path / "models", options, lines.append)
+        unwritten = "is written without X-Amz-Credential, X-Amz-Signature, since they may grant access"
+        assert f"      {server.url}/net.onnx {unwritten}" in lines
         assert {request.path for request in server.requests} == {
             f"/{name}{content}" for name in ("net.onnx", "rows.jsonl")
         }

@@ -6,15 +6,18 @@ Two of TorchServe's own handlers say that by themselves. Of any other one the us
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
+
 from onnxserve.errors import ArchiveError, DefinitionError
 from onnxserve.migrate import StockArchive, read_stock
 from onnxserve.migrate.convert import GUIDE, kind_of, model_files, next_version, source_name, source_obstacles
-from onnxserve.migrate.handlers import Kind
+from onnxserve.migrate.handlers import NAMES, Kind
 from onnxserve_handlers.trust.digests import MANIFEST
 
 from .options import ImportOptions
@@ -42,11 +45,15 @@ def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mappin
             where=str(path),
             fix="--trust, if you know whoever wrote it",
         )
+    if names := outline.get("output.labels"):
+        stock = with_labels(stock, names)
     described = any(outline.get(field) for field in DESCRIBING)
     kind, obstacles = _kind(stock, outline, options)
     obstacles = [] if kind is None and described else obstacles
     if obstacles := obstacles + source_obstacles(stock):
         fix = f"say what rows and predictions are with --kind and --task, and the model is taken alone; {GUIDE}"
+        if any(NAMES in obstacle for obstacle in obstacles):
+            fix = "give --labels A,B,… in the order of the model's outputs"
         raise ArchiveError("it can't be converted: " + "; ".join(obstacles), where=str(path), fix=fix)
     outline.add("version", next_version(stock.version), f"the archive's is {stock.version}")
     outline.add("source", source_name(stock), "")
@@ -60,6 +67,12 @@ def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mappin
     if not outline.get("rows.location"):
         outline.add("quantise.variants", ["fp32"], "without rows; with some, take this line out, and int8 may compete")
     return {**model_files(stock), "golden.jsonl": kind.golden}
+
+
+def with_labels(stock: StockArchive, names: Sequence[str]) -> StockArchive:
+    """Return an archive whose labels are the user's, in the order of the outputs, in place of its own."""
+    own = msgspec.json.encode({str(index): name for index, name in enumerate(names)})
+    return replace(stock, members={**stock.members, NAMES: own})
 
 
 def _kind(stock: StockArchive, outline: Outline, options: ImportOptions) -> tuple[Kind | None, list[str]]:

@@ -143,7 +143,7 @@ class Tokens(TaskHooks):
 
     def label_fault(self, label: Any) -> str:
         """Return why a row's label is neither a list of spans nor a tag for each word."""
-        fix = 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word'
+        fix = 'give a list of {"label": …, "start": …, "end": …}, or a tag for each word by its name, not its number'
         if not isinstance(label, list | tuple):
             return fix
         try:

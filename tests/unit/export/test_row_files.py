@@ -118,6 +118,7 @@ def test_a_bad_row_is_named_by_file_line_and_column(table, tmp_path, content, pl
         rows_of(tmp_path / "rows.csv", table)
     assert place in refusal.value.where
     assert ("nullable = true" in refusal.value.fix) == any(f"column {column}:" in place for column in "xy")
+    assert ("write labels by their names" in refusal.value.fix) == ("column label:" in place)
 
 
 def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(table, tmp_path):

@@ -39,11 +39,11 @@ def definition(tmp_path_factory) -> Any:
 
 def test_each_reason_is_told_with_its_count(definition):
     labels: list[Any] = ["cat", [{"label": "cat"}], [BOX], None, [{**BOX, "label": "hen"}]]
-    rows = CheckedRows(
-        [(number, label) for number, label in enumerate(labels)], definition, task_for(definition.output)
-    )
+    pairs = list(enumerate(labels))
+    rows = CheckedRows(pairs, "detection", task_for(definition.output), "rows.csv")
     assert [row.value for row in rows] == [2, 3]
     bad, unknown = rows.faults()
     assert bad.what == "2 rows have labels that detection can't compare with outputs"
     assert bad.fix.startswith('give a list of {"label": ..., "box"')
     assert "'hen'" in unknown.what
+    assert (bad.where, unknown.where) == ("rows.csv", "rows.csv")

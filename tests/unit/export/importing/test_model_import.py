@@ -183,6 +183,15 @@ def test_the_model_of_an_archive_with_a_handler_of_its_own_is_taken_where_the_us
     assert not (tmp_path / "models" / "net" / "golden.jsonl").exists()
 
 
+@pytest.mark.parametrize("names", [{"index_to_name.json": b'{"1": "cat", "2": "dog"}'}, {}])
+def test_labels_of_the_users_own_stand_for_a_classifiers_that_number_no_output(tmp_path, names):
+    archive = stock_archive(tmp_path, "image_classifier", **names)
+    with pytest.raises(ArchiveError, match=r"index_to_name\.json") as refusal:
+        document(archive, tmp_path)
+    assert refusal.value.fix == "give --labels A,B,… in the order of the model's outputs"
+    assert document(archive, tmp_path, labels="cat,dog")["output"]["labels"] == ["cat", "dog"]
+
+
 def test_an_option_that_the_kind_of_an_archive_lacks_is_refused_by_name(tmp_path):
     archive = stock_archive(tmp_path, "image_classifier", **{"index_to_name.json": b'{"0": "cat", "1": "dog"}'})
     with pytest.raises(DefinitionError, match=r"\[input\] has no field tensors where it is 'image'"):

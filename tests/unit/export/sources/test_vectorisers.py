@@ -1,6 +1,8 @@
 """Steps that count words: their graphs count as they do, and what no graph counts is refused by name."""
 
 import re
+import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ ROWS = [
     "ﬁlm film",
 ]  # fmt: skip
 LABELS = [0, 1, 0, 1, 1]
+UNKNOWN = ("Cn", "Co", "Cs")  # code points without a character
 
 
 def answers_of(model, tensors, tmp_path):
@@ -70,6 +73,16 @@ def test_a_graph_counts_words_as_its_model_does_in_any_script(name, options, tmp
     np.testing.assert_allclose(answers_of(model, alone, tmp_path), fitted.predict_proba([""]), atol=1e-5)
 
 
+@pytest.mark.parametrize("pattern", [r"(?u)\b\w\w+\b", r"\S+"])
+def test_every_character_that_python_knows_is_part_of_a_word_or_isnt_in_the_graph_too(pattern, tmp_path):
+    vectoriser = text.CountVectorizer(lowercase=False, token_pattern=pattern)
+    fitted = pipeline.make_pipeline(vectoriser, linear.LogisticRegression(C=100)).fit(["ab", "cd"], [0, 1])
+    known = [chr(code) for code in range(1, sys.maxunicode + 1) if unicodedata.category(chr(code)) not in UNKNOWN]
+    tensors = {"text": np.array([[f"ab{character}"] for character in known])}
+    model = TreeSource(fitted)
+    np.testing.assert_allclose(answers_of(model, tensors, tmp_path), model.run(tensors)["scores"], atol=1e-5)
+
+
 def test_texts_and_numbers_of_one_frame_and_two_vectorisers_of_a_column_become_a_graph(tmp_path):
     pd = pytest.importorskip("pandas")
     union = pipeline.make_union(text.TfidfVectorizer(), text.CountVectorizer(ngram_range=(2, 2)))
@@ -86,6 +99,15 @@ def test_texts_and_numbers_of_one_frame_and_two_vectorisers_of_a_column_become_a
     tensors["age"] = rows[["age"]].to_numpy(np.float32)
     model = TreeSource(fitted)
     np.testing.assert_allclose(answers_of(model, tensors, tmp_path), fitted.predict_proba(rows), atol=1e-5)
+
+
+def test_a_search_of_parameters_is_its_best_model():
+    selection = pytest.importorskip("sklearn.model_selection")
+    words = pipeline.make_pipeline(text.TfidfVectorizer(), linear.LogisticRegression())
+    grid = selection.GridSearchCV(words, {"logisticregression__C": [1, 10]}, cv=2).fit(TEXTS * 2, LABELS * 2)
+    model = TreeSource(grid)
+    assert model.model is grid.best_estimator_
+    np.testing.assert_allclose(model.run({"text": lowered(ROWS)})["scores"], grid.predict_proba(ROWS))
 
 
 def test_words_in_their_own_case_stay_so(tmp_path):

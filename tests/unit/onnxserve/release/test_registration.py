@@ -157,6 +157,30 @@ def test_an_archive_that_is_not_there_is_said_plainly(tmp_path, stores):
     assert names(stores.server) == names(stores.user)
 
 
+def test_a_models_folder_is_told_how_it_becomes_an_archive(tmp_path, stores):
+    (tmp_path / "circle").mkdir()
+    with pytest.raises(ArchiveError, match="it is a folder") as raised:
+        release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "circle")
+    assert raised.value.fix == "name the .mar file"
+    (tmp_path / "circle" / "model.toml").touch()
+    with pytest.raises(ArchiveError, match="it is a folder") as raised:
+        release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "circle")
+    assert raised.value.fix == f"onnxserve export {tmp_path / 'circle'} makes its archive"
+
+
+@pytest.mark.parametrize("content", [b"a,b", b""])
+def test_a_file_that_no_export_made_is_told_what_to_do(tmp_path, stores, content):
+    if not content:
+        with zipfile.ZipFile(tmp_path / "other-1.0.mar", "w") as foreign:
+            manifest = {"model": {"modelName": "other", "modelVersion": "1.0"}}
+            foreign.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+    else:
+        (tmp_path / "other-1.0.mar").write_bytes(content)
+    with pytest.raises(ArchiveError) as raised:
+        release(tmp_path, stores, FakeTorchServe(["1.0.0"])).register(tmp_path / "other-1.0.mar")
+    assert "onnxserve migrate" in raised.value.fix
+
+
 class Slow(FakeTorchServe):
     """A worker that is ready only when `loaded` is set; another registration of the version meanwhile is a conflict."""
 

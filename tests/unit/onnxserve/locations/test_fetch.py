@@ -1,0 +1,32 @@
+"""Paths of this machine: found beside the definition, and named without `..`."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnxserve.errors import SourceError
+from onnxserve.locations.cache import Cache
+from onnxserve.locations.fetch import Access, fetch
+from onnxserve.locations.location import Location, parse_location
+
+
+@pytest.fixture
+def access(tmp_path) -> Access:
+    return Access(Cache(tmp_path / "cache"), offline=True)
+
+
+def test_a_path_beside_the_definition_has_no_parents_in_it_whether_it_is_there_or_not(tmp_path, access):
+    (tmp_path / "models" / "net").mkdir(parents=True)
+    (tmp_path / "rows.csv").write_text("a\n")
+    folder = tmp_path / "models" / "net"
+    assert fetch(Location("../../rows.csv"), folder, access) == tmp_path / "rows.csv"
+    assert fetch(Location("../../part-*.csv"), folder, access) == tmp_path / "part-*.csv"
+    with pytest.raises(SourceError, match="no such file") as refusal:
+        fetch(Location("../../lost.csv"), folder, access)
+    assert refusal.value.where == str(tmp_path / "lost.csv")
+
+
+def test_a_link_keeps_its_name_since_its_suffix_says_what_it_is(tmp_path, access):
+    (tmp_path / "blob").write_bytes(b"graph")
+    (tmp_path / "net.onnx").symlink_to("blob")
+    assert fetch(parse_location("net.onnx"), tmp_path, access).name == "net.onnx"
