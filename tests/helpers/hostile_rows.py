@@ -35,39 +35,37 @@ class Attack(NamedTuple):
     coding: str = ""
 
 
-def row_attack(task: str, name: str, value: Any, where: str, reason: str, status: int = 422) -> Attack:
+def row(task: str, name: str, value: Any, where: str, reason: str, status: int = 422) -> Attack:
     """Return one row in JSON."""
     return Attack(task, name, json.dumps({"instances": [value]}).encode(), status, where, reason)
 
 
-def body_attack(task: str, name: str, body: bytes, status: int, where: str = "body", reason: str = "") -> Attack:
+def text(task: str, name: str, body: bytes, status: int, where: str = "body", reason: str = "") -> Attack:
     return Attack(task, name, body, status, where, reason)
 
 
-def common_attacks(task: str) -> list[Attack]:
+def every_kind(task: str) -> list[Attack]:
     """Return what no kind may take."""
     deep = b"[" * 100_000 + b"]" * 100_000
     bomb = gzip.compress(b" " * 30_000_000)
     return [
-        body_attack(task, "deep lists", deep, 400, reason="recursion"),
-        body_attack(task, "deep objects", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 400, reason="recursion"),
-        body_attack(task, "a deep row", b'{"instances": [' + b"[" * 900 + b"]" * 900 + b"]}", 422, ANYWHERE),
-        body_attack(task, "NaN", b'{"instances": [NaN]}', 400, reason="not valid JSON"),
-        body_attack(task, "infinity", b'{"instances": [[1e999, 2]]}', 400, reason="out of range"),
-        body_attack(task, "an integer of 400 digits", b'{"instances": [[' + b"9" * 400 + b", 1.5]]}", 422, ANYWHERE),
-        body_attack(
-            task, "an integer of 5000 digits", b'{"instances": [[' + b"9" * 5000 + b"]]}", 400, reason="out of range"
-        ),
-        body_attack(task, "half of a surrogate pair", b'{"instances": ["\\ud800"]}', 400, reason="not valid JSON"),
-        body_attack(task, "an encoded surrogate", b'{"instances": ["\xed\xa0\x80"]}', 400, reason="utf-8"),
-        body_attack(task, "nothing", b"", 400, reason="empty"),
-        body_attack(task, "no rows", b'{"instances": []}', 400, "instances", "non-empty"),
-        body_attack(task, "rows that are null", b'{"instances": null}', 400, "instances", "non-empty"),
-        body_attack(task, "inputs that are null", b'{"inputs": null}', 400, "inputs", "array"),
-        body_attack(task, "keys of 50,000 characters", json.dumps({"instances": [1], "x" * 50_000: 1}).encode(), 400),
-        row_attack(task, "null", None, ANYWHERE, "null"),
-        row_attack(task, "an empty object", {}, ANYWHERE, ""),
-        row_attack(task, "an unknown key of 50,000 characters", {"x" * 50_000: 1}, ANYWHERE, ""),
+        text(task, "deep lists", deep, 400, reason="recursion"),
+        text(task, "deep objects", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, 400, reason="recursion"),
+        text(task, "a deep row", b'{"instances": [' + b"[" * 900 + b"]" * 900 + b"]}", 422, ANYWHERE),
+        text(task, "NaN", b'{"instances": [NaN]}', 400, reason="not valid JSON"),
+        text(task, "infinity", b'{"instances": [[1e999, 2]]}', 400, reason="out of range"),
+        text(task, "an integer of 400 digits", b'{"instances": [[' + b"9" * 400 + b", 1.5]]}", 422, ANYWHERE),
+        text(task, "an integer of 5000 digits", b'{"instances": [[' + b"9" * 5000 + b"]]}", 400, reason="out of range"),
+        text(task, "half of a surrogate pair", b'{"instances": ["\\ud800"]}', 400, reason="not valid JSON"),
+        text(task, "an encoded surrogate", b'{"instances": ["\xed\xa0\x80"]}', 400, reason="utf-8"),
+        text(task, "nothing", b"", 400, reason="empty"),
+        text(task, "no rows", b'{"instances": []}', 400, "instances", "non-empty"),
+        text(task, "rows that are null", b'{"instances": null}', 400, "instances", "non-empty"),
+        text(task, "inputs that are null", b'{"inputs": null}', 400, "inputs", "array"),
+        text(task, "keys of 50,000 characters", json.dumps({"instances": [1], "x" * 50_000: 1}).encode(), 400),
+        row(task, "null", None, ANYWHERE, "null"),
+        row(task, "an empty object", {}, ANYWHERE, ""),
+        row(task, "an unknown key of 50,000 characters", {"x" * 50_000: 1}, ANYWHERE, ""),
         Attack(task, "a gzip bomb", bomb, 413, "body", "when inflated", coding="gzip"),
         Attack(task, "no gzip", b"{}", 400, "Content-Encoding", "not gzip", coding="gzip"),
         Attack(task, "an archive of arrays", b"PK\3\4" + bytes(99), 415, "Content-Type", "npz", "application/x-npz"),
@@ -79,7 +77,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def image_attacks() -> list[Attack]:
+def images() -> list[Attack]:
     small, grey = saved(Image.new("L", (4, 4))), Image.new("L", (8, 4))
     bomb = zlib.compress(bytes(30_000_000))
     turned = Image.Exif()
@@ -106,13 +104,13 @@ def image_attacks() -> list[Attack]:
         image("odd EXIF", saved(grey, "JPEG", exif=turned), 200, kind="image/jpeg"),
         image("many frames", moving, 200, kind="image/gif"),
         image("a damaged fax", bytes(fax), 400, kind="image/tiff"),
-        row_attack("segmentation", "no base64", "!", "instances[0]", "base64", 400),
-        row_attack("segmentation", "an empty text", "", "instances[0]", "not a readable image", 400),
-        row_attack("segmentation", "pixels in lists", [[1, 2]], "instances[0]", "a list"),
+        row("segmentation", "no base64", "!", "instances[0]", "base64", 400),
+        row("segmentation", "an empty text", "", "instances[0]", "not a readable image", 400),
+        row("segmentation", "pixels in lists", [[1, 2]], "instances[0]", "a list"),
     ]
 
 
-def sound_attacks() -> list[Attack]:
+def sounds() -> list[Attack]:
     plain = saved_sound(np.zeros(16), RATE, subtype="PCM_16")
 
     def changed(place: int, form: str, value: int) -> bytes:
@@ -139,48 +137,46 @@ def sound_attacks() -> list[Attack]:
         sound("5 s of 1", saved_sound(np.zeros(5 * RATE), RATE), 413, "5 s long"),
         sound("infinite samples", endless, 422, "beyond 8"),
         sound("a FLAC that ends early", saved_sound(np.zeros(900), RATE, "FLAC")[:60], 400, kind="audio/flac"),
-        row_attack("multilabel", "booleans", [True, False], "instances[0]", "true or false"),
-        row_attack("multilabel", "a boolean among numbers", [True, 0.5], "instances[0]", "other values"),
-        row_attack("multilabel", "no list of samples", {"array": None, "sampling_rate": RATE}, "instances[0]", "null"),
-        row_attack(
+        row("multilabel", "booleans", [True, False], "instances[0]", "true or false"),
+        row("multilabel", "a boolean among numbers", [True, 0.5], "instances[0]", "other values"),
+        row("multilabel", "no list of samples", {"array": None, "sampling_rate": RATE}, "instances[0]", "null"),
+        row(
             "multilabel", "a negative rate", {"array": [0.1], "sampling_rate": -1}, "instances[0].sampling_rate", "1000"
         ),
-        row_attack("multilabel", "a number beyond 64 bits", [2**70, 0.5], "instances[0]", "64 bits"),
+        row("multilabel", "a number beyond 64 bits", [2**70, 0.5], "instances[0]", "64 bits"),
     ]
 
 
-def text_attacks() -> list[Attack]:
+def texts() -> list[Attack]:
     mask = {"name": "attention_mask", "shape": [1, 2], "datatype": "INT64", "data": [1, 1]}
     ids = {**mask, "name": "input_ids", "data": [2, 3]}
 
     def tensors(name: str, where: str, *inputs: Any) -> Attack:
-        return body_attack("classification", name, json.dumps({"inputs": inputs}).encode(), 422, where)
+        return text("classification", name, json.dumps({"inputs": inputs}).encode(), 422, where)
 
-    def top_k_attack(name: str, value: Any) -> Attack:
+    def asked(name: str, value: Any) -> Attack:
         body = json.dumps({"instances": ["late"], "parameters": {"top_k": value}}).encode()
-        return body_attack(
-            "classification", name, body, 200 if type(value) is int and value >= 0 else 422, "parameters.top_k"
-        )
+        return text("classification", name, body, 200 if type(value) is int and value >= 0 else 422, "parameters.top_k")
 
     return [
-        row_attack("classification", "combining marks alone", "\u0301\u0302", "", "", 200),
-        row_attack("classification", "a text of spaces", " \t\u2003", "instances[0]", "empty"),
-        row_attack("classification", "a million words", "a " * 1_000_000, "instances[0]", "1000000 tokens"),
-        row_attack("classification", "a word in a list", ["late"], "instances[0]", "a list"),
-        row_attack("tokens", "no words", [], "instances[0]", "a list"),
-        row_attack("tokens", "a blank word", ["Ann", " "], "instances[0][1]", "empty"),
-        row_attack("tokens", "a number among words", ["Ann", 1], "instances[0][1]", "a number"),
-        row_attack("tokens", "words in words", [["Ann"]], "instances[0][0]", "a list"),
-        row_attack("rerank", "three texts", ["a", "b", "c"], "instances[0]", "a list of 3"),
-        row_attack("rerank", "half a pair", ["late", None], "instances[0].text_pair", "null"),
-        row_attack("rerank", "one text", {"text": "late"}, "instances[0]", "a string"),
+        row("classification", "combining marks alone", "\u0301\u0302", "", "", 200),
+        row("classification", "a text of spaces", " \t\u2003", "instances[0]", "empty"),
+        row("classification", "a million words", "a " * 1_000_000, "instances[0]", "1000000 tokens"),
+        row("classification", "a word in a list", ["late"], "instances[0]", "a list"),
+        row("tokens", "no words", [], "instances[0]", "a list"),
+        row("tokens", "a blank word", ["Ann", " "], "instances[0][1]", "empty"),
+        row("tokens", "a number among words", ["Ann", 1], "instances[0][1]", "a number"),
+        row("tokens", "words in words", [["Ann"]], "instances[0][0]", "a list"),
+        row("rerank", "three texts", ["a", "b", "c"], "instances[0]", "a list of 3"),
+        row("rerank", "half a pair", ["late", None], "instances[0].text_pair", "null"),
+        row("rerank", "one text", {"text": "late"}, "instances[0]", "a string"),
         Attack("classification", "Latin-1", b"late \xe9", 400, "instances[0]", "UTF-8", "text/plain"),
-        top_k_attack("a million labels", 10**6),
-        top_k_attack("more labels than a machine's word", 10**60),
-        top_k_attack("labels below 0", -1),
-        top_k_attack("half a label", 1.5),
-        top_k_attack("true labels", True),
-        top_k_attack("labels in words", "3"),
+        asked("a million labels", 10**6),
+        asked("more labels than a machine's word", 10**60),
+        asked("labels below 0", -1),
+        asked("half a label", 1.5),
+        asked("true labels", True),
+        asked("labels in words", "3"),
         tensors("an id below 0", "inputs.input_ids", {**ids, "data": [-1, 2]}, mask),
         tensors("an id beyond the vocabulary", "inputs.input_ids", {**ids, "data": [10**9, 2]}, mask),
         tensors("a mask of 2", "inputs.attention_mask", ids, {**mask, "data": [1, 2]}),
@@ -190,50 +186,44 @@ def text_attacks() -> list[Attack]:
     ]
 
 
-def table_attacks() -> list[Attack]:
+def tables() -> list[Attack]:
     twice = b'{"instances": [{"rooms": 1, "rooms": 3, "age": 1}]}'
     return [
-        body_attack("regression", "a column twice: the last one counts", twice, 200),
-        body_attack(
-            "regression", "rows and null under another name", b'{"instances": null, "row": [1, 2]}', 400, "instances"
-        ),
-        body_attack(
-            "regression", "null beside a row", b'{"features": [1, 2], "row": null}', 422, "instances[0]", "unknown"
-        ),
-        row_attack("regression", "a missing column", {"rooms": 1}, "instances[0]", "missing columns ['age']"),
-        row_attack(
-            "regression", "an unknown column", {"rooms": 1, "age": 1, "x": 1}, "instances[0]", "unknown columns ['x']"
-        ),
-        row_attack("regression", "a null", [1, None], "instances[0].age", "null"),
-        row_attack("regression", "a boolean", [1, True], "instances[0].age", "true or false"),
-        row_attack("regression", "a number in quotes", ["1", 2], "instances[0].rooms", "a string"),
-        row_attack("regression", "a number beyond float32", [1e39, 2], "instances[0].rooms", "not finite"),
-        row_attack("regression", "too few values", [1], "instances[0]", "1 values"),
-        row_attack("regression", "nested values", [[1], 2], "instances[0].rooms", "a list"),
+        text("regression", "a column twice: the last one counts", twice, 200),
+        text("regression", "rows and null under another name", b'{"instances": null, "row": [1, 2]}', 400, "instances"),
+        text("regression", "null beside a row", b'{"features": [1, 2], "row": null}', 422, "instances[0]", "unknown"),
+        row("regression", "a missing column", {"rooms": 1}, "instances[0]", "missing columns ['age']"),
+        row("regression", "an unknown column", {"rooms": 1, "age": 1, "x": 1}, "instances[0]", "unknown columns ['x']"),
+        row("regression", "a null", [1, None], "instances[0].age", "null"),
+        row("regression", "a boolean", [1, True], "instances[0].age", "true or false"),
+        row("regression", "a number in quotes", ["1", 2], "instances[0].rooms", "a string"),
+        row("regression", "a number beyond float32", [1e39, 2], "instances[0].rooms", "not finite"),
+        row("regression", "too few values", [1], "instances[0]", "1 values"),
+        row("regression", "nested values", [[1], 2], "instances[0].rooms", "a list"),
     ]
 
 
-def array_attacks() -> list[Attack]:
+def arrays() -> list[Attack]:
     return [
-        row_attack("raw", "no elements", [], "instances[0].reading", "shape (0,), expected ('time',)"),
-        row_attack("raw", "too many elements", [0] * 10, "instances[0]", "10 long, at most 9"),
-        row_attack("raw", "a ragged array", [[1], [1, 2]], "instances[0].reading", "rectangular"),
-        row_attack("raw", "booleans", [True], "instances[0].reading", "bool"),
-        row_attack("raw", "a boolean among numbers", [True, 1.5], "instances[0].reading", "other values"),
-        row_attack("raw", "texts", ["1"], "instances[0].reading", "other values"),
-        row_attack("raw", "a scalar", 1, "instances[0].reading", "shape ()"),
-        row_attack("raw", "another input", {"x": [1]}, "instances[0]", "['x']"),
-        row_attack("raw", "a number beyond float32", [1e300], "instances[0].reading", "not finite"),
-        row_attack("raw", "an integer beyond 64 bits", [2**64], "instances[0].reading", "64 bits"),
-        body_attack(
+        row("raw", "no elements", [], "instances[0].reading", "shape (0,), expected ('time',)"),
+        row("raw", "too many elements", [0] * 10, "instances[0]", "10 long, at most 9"),
+        row("raw", "a ragged array", [[1], [1, 2]], "instances[0].reading", "rectangular"),
+        row("raw", "booleans", [True], "instances[0].reading", "bool"),
+        row("raw", "a boolean among numbers", [True, 1.5], "instances[0].reading", "other values"),
+        row("raw", "texts", ["1"], "instances[0].reading", "other values"),
+        row("raw", "a scalar", 1, "instances[0].reading", "shape ()"),
+        row("raw", "another input", {"x": [1]}, "instances[0]", "['x']"),
+        row("raw", "a number beyond float32", [1e300], "instances[0].reading", "not finite"),
+        row("raw", "an integer beyond 64 bits", [2**64], "instances[0].reading", "64 bits"),
+        text(
             "raw", "forty lists", b'{"instances": [' + b"[" * 40 + b"1" + b"]" * 40 + b"]}", 422, "instances[0].reading"
         ),
-        npy_attack("a header of 10^9 rows", "(1000000000, 2)"),
-        npy_attack("a header of no rows", "(0, 2)"),
+        npy("a header of 10^9 rows", "(1000000000, 2)"),
+        npy("a header of no rows", "(0, 2)"),
     ]
 
 
-def npy_attack(name: str, shape: str) -> Attack:
+def npy(name: str, shape: str) -> Attack:
     """Return an `.npy` file of a shape without elements."""
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
@@ -242,10 +232,10 @@ def npy_attack(name: str, shape: str) -> Attack:
 
 KINDS_TASKS = ("classification", "tokens", "rerank", "segmentation", "multilabel", "regression", "raw")
 ATTACKS = [
-    *(attack for task in KINDS_TASKS for attack in common_attacks(task)),
-    *image_attacks(),
-    *sound_attacks(),
-    *text_attacks(),
-    *table_attacks(),
-    *array_attacks(),
+    *(attack for task in KINDS_TASKS for attack in every_kind(task)),
+    *images(),
+    *sounds(),
+    *texts(),
+    *tables(),
+    *arrays(),
 ]
