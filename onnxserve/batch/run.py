@@ -30,7 +30,7 @@ class PartRunner(Protocol):
     def run(
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, errors: int | None, /
     ) -> Iterator[PartResult]:
-        """Yield the result of each part when it is finished."""
+        """Finished parts, as they finish."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
