@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -61,9 +62,6 @@ def _fp16(_: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], 
 
 
 def _weight_only(bits: int, _: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
-    # It imports onnx_ir and sympy, which no other variant needs.
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
     quantiser = MatMulNBitsQuantizer(onnx.load(source), bits=bits, block_size=BLOCK, is_symmetric=True)
     quantiser.process()
     quantiser.model.save_model_to_file(str(target))

@@ -62,7 +62,7 @@ class Search:
         return BROKEN if outputs is None else min(BROKEN, self.acceptance.damage(outputs))
 
     def holds(self, nodes: list[str]) -> bool:
-        """Return whether the certify rows would most likely accept these nodes, if they are like the select rows."""
+        """Whether the certify rows would most likely accept these nodes, if they are like the select rows."""
         outputs = self.outputs(nodes)
         if outputs is None or not all_finite(outputs):
             return False
