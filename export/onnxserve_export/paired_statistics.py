@@ -97,7 +97,7 @@ def compare_labels(reference: Array, candidate: Array, truth: Array, level: floa
 
 
 def spread_of(reference: Array) -> float:
-    """Return the scale of a regression's errors: the root mean square of the outputs' standard deviations over rows.
+    """The scale of a regression's errors: root mean square over outputs of their standard deviations over rows.
 
     A few rows with huge outputs don't widen it.
     """
@@ -113,7 +113,7 @@ def spread_of(reference: Array) -> float:
 
 
 def value_errors(reference: Array, candidate: Array, spread: float) -> Array:
-    """Return each row's root mean square error against torch's outputs, in units of `spread`, shape (rows,)."""
+    """Root mean square error of each row's outputs against torch's, over `spread`, shape (rows,)."""
     errors = (candidate.astype(np.float64) - reference).reshape(len(reference), -1) / spread
     return np.asarray(np.sqrt((errors**2).mean(axis=-1)))
 
