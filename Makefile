@@ -1,11 +1,12 @@
 # The main commands are `make serve` and `make test`; `make help` lists all. Set-up needs Python 3.11+ and access to PyPI.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-MODELS := segment sentiment digits churn
-STORE  := model_store
-UV     := $(BIN)/uv pip install -q
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+CLIENTS := $(VENV)/clients/.installed
+MODELS  := segment sentiment digits churn
+STORE   := model_store
+UV      := $(BIN)/uv pip install -q
 
 # Tests start hundreds of processes. Where the environment forbids bytecode, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +25,8 @@ serve: export ## install everything, export the models and serve them
 PROCESSES ?= 2
 SPREAD := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-test: programs $(STAMP) export check ## run all checks and tests
+test: programs $(STAMP) export ## run all checks and tests
+	$(MAKE) -j2 -Otarget --no-print-directory $(CHECKS) $(CLIENTS)
 	$(MAKE) -j2 -Otarget --no-print-directory contract e2e
 
 # This check runs before any other work.
@@ -32,12 +34,13 @@ programs: ## list missing programs that the tests need, and how to get them
 	@tests/programs.sh
 
 # A short folder, since paths of sockets are limited to 107 bytes; it stays where a test fails.
-contract e2e: $(STAMP) export
+contract e2e: $(STAMP) $(CLIENTS) export
 	folder=$$(mktemp -d) && $(BIN)/pytest $(SPREAD) --basetemp $$folder tests/$@ && (rm -rf $$folder; true)
 
-# mypy takes one core for a minute, so unit tests run beside it.
+# mypy takes one core for a minute, so unit tests run beside it; then `test` installs the clients beside them.
+CHECKS := lint types imports unit
 check: $(STAMP) ## run linters, the spelling check, mypy, import rules and unit tests
-	$(MAKE) -j2 -Otarget --no-print-directory lint types imports unit
+	$(MAKE) -j2 -Otarget --no-print-directory $(CHECKS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -78,11 +81,15 @@ $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.j
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q uv torch==2.13.0
 	$(UV) -p $(BIN)/python -e '.[export,sign,gateway,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
-	$(PYTHON) -m venv $(VENV)/clients
-	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	rm -f $(BIN)/java
 	$(BIN)/python torchserve/batching-plugin/compile_plugin.py
 	ln -s "$$($(BIN)/python -c 'from onnxserve.torchserve import find_java; print(find_java().home)')/bin/java" $(BIN)/java
+	touch $@
+
+# Clients of other servers, with which tests ask ours. They pin what we don't, so they have an environment of their own.
+$(CLIENTS): $(STAMP)
+	$(PYTHON) -m venv $(VENV)/clients
+	$(UV) -p $(VENV)/clients/bin/python 'kserve==0.21.0' 'tritonclient[http,grpc]==2.73.0'
 	touch $@
 
 load: $(STAMP) ## put a running server under load with Locust

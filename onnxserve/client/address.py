@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ class Address:
         options.setdefault("verify", self.url.startswith("https:"))
         if self.path is None:
             return httpx.HTTPTransport(trust_env=False, **options)
-        return SocketTransport(self, **options)
+        return SocketTransport(self.path, partial(self.connect, PROBE_S), **options)
 
     def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:
         """Return an HTTP client whose paths are relative to this address."""

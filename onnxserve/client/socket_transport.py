@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from .address import Address
-
-PROBE_S = 1.0
-
 
 class SocketTransport(httpx.HTTPTransport):
-    """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't."""
+    """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't.
 
-    def __init__(self, address: Address, **options: Any) -> None:
-        super().__init__(uds=str(address.path), trust_env=False, **options)
-        self._address = address
+    `connect` opens a connection to `path`, or raises OSError; `options` are those of httpx.HTTPTransport.
+    """
+
+    def __init__(self, path: Path, connect: Callable[[], socket.socket], **options: Any) -> None:
+        super().__init__(uds=str(path), trust_env=False, **options)
+        self._connect = connect
         self._connected = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; httpx.ConnectError if nobody listens."""
         if not self._connected:
             try:
-                self._address.connect(PROBE_S).close()
+                self._connect().close()
             except OSError as error:
                 raise httpx.ConnectError(error.strerror or str(error), request=request) from error
             self._connected = True

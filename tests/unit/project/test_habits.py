@@ -38,6 +38,13 @@ def test_every_target_that_make_lists_exists():
     assert [name for name in names if f"\n{name}:" not in rules] == []
 
 
+def test_make_starts_processes_that_keep_their_bytecode(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    shown = run("make", "-s", "--no-print-directory", "--eval", "show: ; @env", "show").stdout
+    assert "\nPATH=" in f"\n{shown}"
+    assert "PYTHONDONTWRITEBYTECODE" not in shown
+
+
 def test_clean_keeps_archives_and_state():
     commands = run("make", "-n", "clean").stdout
     assert "dist" in commands
