@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import threading
+import time
 from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
@@ -19,6 +22,9 @@ from .worker import PartResult, Worker
 
 Engine = Literal["local", "ray"]
 QUIET = {"DAFT_ANALYTICS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK": "true"}
+NATIVE = "Dummy-"  # Python's name of a thread that a library has started
+YIELD_S = 0.01
+LEAVE_S = 5.0
 
 
 class WorkerProcess:
@@ -88,6 +94,24 @@ class DaftEngine:
         worker = actors(msgspec.json.encode(job), out, msgspec.json.encode(machine), max_errors)
         frame = daft.from_pydict({"part": [msgspec.json.encode(part) for part in parts]}).into_batches(1)
         rows: Any = frame.select(worker.score(daft.col("part")).alias("done")).iter_rows()
-        with contextlib.closing(rows):
-            for row in rows:
-                yield msgspec.json.decode(row["done"], type=PartResult)
+        try:
+            with contextlib.closing(rows):
+                for row in rows:
+                    yield msgspec.json.decode(row["done"], type=PartResult)
+        finally:
+            wait_for_native_threads()
+
+
+def wait_for_native_threads() -> None:
+    """Wait until no thread of Daft's runtime runs Python code any more.
+
+    The one that reports the end of the workers may still wait for the interpreter's lock when its report has arrived.
+    If the interpreter ended now, that thread would end the process by a signal.
+    """
+    deadline = time.monotonic() + LEAVE_S
+    while True:
+        time.sleep(YIELD_S)  # gives the lock to whoever waits for it
+        own = {thread.ident for thread in threading.enumerate() if not thread.name.startswith(NATIVE)}
+        running = sys._current_frames().keys()  # noqa: SLF001 - documented, and the only list of such threads
+        if running <= own or time.monotonic() > deadline:
+            return

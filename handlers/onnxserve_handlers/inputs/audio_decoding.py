@@ -36,7 +36,7 @@ class Sound(NamedTuple):
     container: str
     rate: int
     channels: int
-    count: int  # samples of each channel
+    length: int  # samples of each channel
     blocks: Iterator[Samples]
 
 
@@ -62,7 +62,7 @@ def samples_of(content: bytes | bytearray) -> int:
         sound = open_sound(content, "instances")
     except Exception:  # noqa: BLE001 - `decode` says what is wrong
         return 0
-    return sound.count * sound.channels if sound.count != UNKNOWN else 0
+    return sound.length * sound.channels if sound.length != UNKNOWN else 0
 
 
 def open_sound(content: bytes | bytearray, where: str) -> Sound:
@@ -104,7 +104,7 @@ def read_samples(sound: Sound, max_seconds: float, where: str) -> Samples:
             if not left:
                 break
     samples = np.concatenate(channel)
-    if sound.count - len(samples) > MOST_MISSING.get(sound.container, 0):
+    if sound.length - len(samples) > MOST_MISSING.get(sound.container, 0):
         raise UndecodableBody(f"the {sound.container} file is cut short or damaged", where=where, fix=WHOLE)
     return samples
 
@@ -117,13 +117,13 @@ def check_header(sound: Sound, max_seconds: float, where: str) -> None:
             where=where,
             fix=f"send at most {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz",
         )
-    if sound.count == UNKNOWN:
+    if sound.length == UNKNOWN:
         raise UndecodableBody(
             "the sound's header has no length", where=where, fix="encode it to a file instead of a pipe, or send WAV"
         )
-    if sound.count > max_seconds * sound.rate:
+    if sound.length > max_seconds * sound.rate:
         raise BodyTooLarge(
-            f"the sound is {sound.count / sound.rate:.3g} s long, at most {max_seconds:g} s are accepted",
+            f"the sound is {sound.length / sound.rate:.3g} s long, at most {max_seconds:g} s are accepted",
             where=where,
             fix="cut the sound, and send the parts as rows",
         )

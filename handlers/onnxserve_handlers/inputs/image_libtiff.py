@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import threading
 from functools import cache
@@ -16,6 +17,7 @@ from pathlib import Path
 import PIL
 
 WHEEL = "pillow.libs"  # where a wheel of Pillow has its libraries
+PIL_LOG = "PIL.TiffImagePlugin"
 SYSTEM = ("libtiff.so.6", "libtiff.so.5")  # the names for Pillow of a Linux distribution
 
 
@@ -37,7 +39,11 @@ _handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_voi
 
 @cache
 def listen() -> None:
-    """Let libtiff count errors in `reports` and leave out warnings, if this process has loaded it."""
+    """Let libtiff count errors in `reports` and leave out warnings, if this process has loaded it.
+
+    Pillow's own reader of TIFFs logs some errors before it raises them; they are left out too.
+    """
+    logging.getLogger(PIL_LOG).setLevel(logging.CRITICAL)
     wheel = (Path(PIL.__file__).parents[1] / WHEEL).glob("libtiff*.so*")
     for name in (*sorted(path.name for path in wheel), *SYSTEM):
         with contextlib.suppress(OSError):  # it isn't loaded by this name

@@ -13,7 +13,8 @@ from onnxserve_handlers.errors import MOST_CHARACTERS, RequestError
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.protocols.body import PROTOCOL
 from tests import ROOT
-from tests.helpers.hostile_rows import ATTACKS, Attack
+from tests.helpers.attacks import ATTACKS
+from tests.helpers.hostile_rows import Attack
 from tests.helpers.inference import JSON, send
 from tests.helpers.task_models import MODELS
 

@@ -82,9 +82,9 @@ def test_as_many_as_may_be_and_many_small_ones_are_answered(handler, task):
 
 def test_one_pixel_decides(tmp_path):
     handler = MODELS["detection"].handler(tmp_path / "detection", max_bytes=10**6, max_pixels=SIDE**2)
-    full, one = [LARGE["detection"]] * MOST_WHOLE, picture(1, 1)
-    fitting = [*full[1:], picture(SIDE, SIDE - 1), one]
-    assert [status for status, _, _ in send(handler, request_of(*fitting), request_of(*full, one))] == [200, 413]
+    full, dot = [LARGE["detection"]] * MOST_WHOLE, picture(1, 1)
+    fitting = [*full[1:], picture(SIDE, SIDE - 1), dot]
+    assert [status for status, _, _ in send(handler, request_of(*fitting), request_of(*full, dot))] == [200, 413]
 
 
 def test_eight_photos_of_a_phone_fit_in_the_default_limits(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 import threading
 
 import numpy as np
@@ -30,6 +32,7 @@ def damaged(compression: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _listening() -> None:
+    listen.cache_clear()
     listen()
 
 
@@ -43,6 +46,19 @@ def test_a_damaged_file_is_refused_in_silence(compression, capfd):
     with pytest.raises(UndecodableBody):
         decode(damaged(compression), 10**6, "row")
     assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_pillow_refuses_itself_is_no_line_of_the_log(caplog):
+    tags = {256: 4, 257: 4, 258: 8, 259: 1, 262: 2, 273: 8, 277: 6000, 279: 16}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    with pytest.raises(UndecodableBody):
+        decode(content, 10**6, "row")
+    assert caplog.records == []
+    logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.NOTSET)
+    with pytest.raises(UndecodableBody):
+        decode(content, 10**6, "row")
+    assert "6000" in caplog.text
 
 
 def test_what_pillow_makes_of_damaged_lines_of_a_fax_is_no_answer():

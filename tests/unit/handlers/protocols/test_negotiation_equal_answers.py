@@ -96,7 +96,7 @@ def in_each_form(handler: Handler, task: str, outputs: list[Any], **parameters: 
 
 
 CUT, RANKED = [{"name": "embedding"}], [{"name": "logits", "parameters": {"classification": 2}}]
-PARAMETERS = {
+PARAMETERS: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "a cut vector": ("embedding", CUT, {"dimensions": 2}),
     "a cut vector as a double": ("embedding", CUT, {"dimensions": 2.0}),
     "ranked labels": ("classification", RANKED, {}),
