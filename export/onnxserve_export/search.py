@@ -83,9 +83,9 @@ class Search:
 
     def whole_graph_holds(self) -> bool:
         """Whether the variant `int8` was made and is foreseen to keep the budget."""
-        made = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
+        whole = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
         try:
-            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in made)
+            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in whole)
         except GraphCrashed:
             return False
 
