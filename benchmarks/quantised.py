@@ -16,8 +16,7 @@ Written by `python -m benchmarks.quantised` from the evidence beside the archive
 rounds, in which all variants and torch took turns in one process. Batches are run in the parts that the handler would
 run. A drop is in points of accuracy on the certify rows; the next column is its upper bound ([how
 surely](../concepts/statistics.md)). Variants that were not tried on these rows have neither. Of the nodes in 8 bits or
-fewer, the fused ones run in integer kernels. The CPU has these flags
-that matter to int8: {flags}.
+fewer, the fused ones run in integer kernels. The CPU has these flags that matter to int8: {flags}.
 """
 
 
