@@ -9,14 +9,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxserve.definition import read_definition
 from onnxserve.scaffold import new_model
 from onnxserve_export import search
+from onnxserve_export.batches import write_batches
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.fusion import Fusion
+from onnxserve_export.graph_file import save_graph
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.quantise import make_candidate
-from onnxserve_export.records import Candidate
 from onnxserve_export.sensitivity import FILE
 from onnxserve_export.steps import STEPS
 from onnxserve_export.variants import EVERY
@@ -71,20 +73,35 @@ def quantised_in(path: Path) -> int:
     return sum(node.op_type == "Gemm" and node.input[1] in weights for node in graph.node)
 
 
-@pytest.mark.parametrize(("variant", "bits"), [("w8", 8), ("w4", 4)])
-def test_weights_alone_have_blocks_of_128_and_are_multiplied_as_integers(tmp_path, variant, bits):
+@pytest.fixture
+def product(tmp_path: Path) -> onnx.ModelProto:
+    """One product with a weight."""
     weight = np.random.default_rng(0).normal(size=(256, 32)).astype(np.float32)
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in PRODUCT]
     nodes = [helper.make_node("MatMul", ["x", "weight"], ["y"], name="product")]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(weight, "weight")])
-    source = tmp_path / "source.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), source)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.parametrize(("variant", "bits"), [("w8", 8), ("w4", 4)])
+def test_weights_alone_have_blocks_of_128_and_are_multiplied_as_integers(product, tmp_path, variant, bits):
+    onnx.save(product, tmp_path / "source.onnx")
     state: Any = SimpleNamespace(scratch=tmp_path, say=print)
-    candidate: Candidate = make_candidate(state, variant, source)
+    candidate = make_candidate(state, variant, tmp_path / "source.onnx")
     [node] = onnx.load(candidate.path).graph.node
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
     assert node.op_type == "MatMulNBits"
     assert (attributes["bits"], attributes["block_size"], attributes["accuracy_level"]) == (bits, 128, 4)
+    assert candidate.fusion == Fusion(1, 1)
+
+
+def test_a_graph_whose_weights_lie_beside_it_is_quantised_without_being_fitted(product, tmp_path, circle):
+    save_graph(product, tmp_path / "source.onnx", limit=0)
+    batch = {"x": np.random.default_rng(1).normal(size=(4, 256)).astype(np.float32)}
+    groups = SimpleNamespace(calibrate=write_batches([batch], tmp_path / "rows.npz"))
+    state: Any = SimpleNamespace(scratch=tmp_path, say=print, groups=groups, definition=read_definition(circle))
+    candidate = make_candidate(state, "int8", tmp_path / "source.onnx")
+    assert "not fitted" in candidate.note
     assert candidate.fusion == Fusion(1, 1)
 
 
