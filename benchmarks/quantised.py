@@ -15,8 +15,8 @@ INTRO = """# What each variant costs and gains
 Written by `python -m benchmarks.quantised` from the evidence beside the archives, on {machine}. Times are medians of 7
 rounds, in which all variants and torch took turns in one process. Batches are run in the parts that the handler would
 run. A drop is in points of accuracy on the certify rows; the next column is its upper bound ([how
-surely](../concepts/statistics.md)). Variants that were not tried on these rows have neither. The CPU has these flags
-that matter to int8: {flags}.
+surely](../concepts/statistics.md)). Variants that were not tried on these rows have neither. Of the nodes in 8 bits or
+fewer, the fused ones run in integer kernels. The CPU has these flags that matter to int8: {flags}.
 """
 
 
@@ -49,8 +49,8 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
         "",
     ]
     times = " | ".join(f"x {against}, b{size}" for against in ("torch", "fp32") for size in (1, batch))
-    lines.append(f"| variant | MB | score | drop | at most | flips | {times} | verdict |")
-    lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
+    lines.append(f"| variant | MB | fused | score | drop | at most | flips | {times} | verdict |")
+    lines.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
     for result in document["variants"]:
         paired, variant = result["paired"], result["variant"]
         cells = ["-"] * 4
@@ -61,8 +61,10 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
         refused = "refused" if paired else result["refusal"].partition(":")[0]
         verdict = "chosen" if variant == summary["variant"] else refused if result["refusal"] else "may serve"
         alone = ", one row at a time" if result["moves"] else ""
-        lines.append(f"| {variant} | {result['megabytes']:.1f} | {' | '.join(cells)} | {verdict}{alone} |")
-    lines += [f"| {variant} | {'- | ' * 9}{reason} |" for variant, reason in document["refused"].items()]
+        fusion = result["fusion"]
+        fused = f"{fusion['fused']} of {fusion['quantised']}" if fusion["quantised"] else "-"
+        lines.append(f"| {variant} | {result['megabytes']:.1f} | {fused} | {' | '.join(cells)} | {verdict}{alone} |")
+    lines += [f"| {variant} | {'- | ' * 10}{reason} |" for variant, reason in document["refused"].items()]
     lines += ["", f"Torch scores {100 * summary['reference_accuracy']:.2f}. One thread."]
     return [*lines, ""]
 

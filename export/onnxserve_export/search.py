@@ -83,9 +83,9 @@ class Search:
 
     def whole_graph_holds(self) -> bool:
         """Return whether the variant `int8` was made and is foreseen to keep the budget."""
-        made = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
+        whole = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
         try:
-            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in made)
+            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in whole)
         except GraphCrashed:
             return False
 
@@ -109,17 +109,25 @@ def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> li
 
 
 def call(state: ExportState) -> None:
-    """Rank the nodes unless `int8` keeps the budget, put as many as it allows into 8 bits, and make the candidate."""
+    """Make the candidate unless `int8` keeps the budget; say why it isn't made."""
     state.sensitivity = None
     if SEARCHED not in state.plan.variants:
         return
     search = Search(state)
     if not search.nodes:
         state.refused[SEARCHED] = "could not be made: no node that it could quantise"
-        return
-    if search.whole_graph_holds():
+    elif search.whole_graph_holds():
         state.refused[SEARCHED] = "not searched: int8 is foreseen to keep the budget with all nodes"
-        return
+    elif (candidate := searched_candidate(state, search)) is not None:
+        state.candidates.append(candidate)
+    else:
+        state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
+    if SEARCHED in state.refused:
+        state.say(f"      {SEARCHED}: {state.refused[SEARCHED]}")
+
+
+def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
+    """Rank the nodes and put as many as the budget allows into 8 bits; None if it allows none."""
     path = state.definition.folder / FILE
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
@@ -127,12 +135,11 @@ def call(state: ExportState) -> None:
     chosen = longest_prefix(ranking, search.holds)
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
-        state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
-        return
+        return None
     left = tuple(sorted(set(search.nodes) - set(chosen)))
     note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, fitted by NNCF"
     target = search.graph(chosen, state.scratch / f"{SEARCHED}.onnx")
-    state.candidates.append(count_nodes(state, Candidate(SEARCHED, target, left, note)))
+    return count_nodes(state, Candidate(SEARCHED, target, left, note))
 
 
 def describe(sensitivity: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:

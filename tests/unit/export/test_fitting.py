@@ -104,7 +104,11 @@ def test_nobody_is_told_that_a_graph_was_quantised(products, calibrate, tmp_path
 
 
 def test_pairs_go_and_what_they_read_stays():
-    ranges = [tensor("scale", np.array(0.1)), numpy_helper.from_array(np.uint8(3), "zero"), tensor("w", np.eye(2))]
+    ranges = [
+        tensor("scale", np.array(0.1)),
+        numpy_helper.from_array(np.array(3, np.uint8), "zero"),
+        tensor("w", np.eye(2)),
+    ]
     pair = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),

@@ -16,14 +16,14 @@ IMAGE = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
 
 @pytest.fixture
-def convolution(tmp_path) -> Path:
+def convolution(tmp_path: Path) -> Path:
     """One convolution with a bias, then a clip."""
     draws = np.random.default_rng(1)
     weights = [
         numpy_helper.from_array(draws.normal(size=(4, 3, 3, 3)).astype(np.float32), "weight"),
         numpy_helper.from_array(draws.normal(size=4).astype(np.float32), "bias"),
-        numpy_helper.from_array(np.float32(0), "low"),
-        numpy_helper.from_array(np.float32(6), "high"),
+        numpy_helper.from_array(np.array(0, np.float32), "low"),
+        numpy_helper.from_array(np.array(6, np.float32), "high"),
     ]
     nodes = [
         helper.make_node("Conv", ["image", "weight", "bias"], ["sums"], name="conv"),
