@@ -34,6 +34,11 @@ def by_triton(client: triton.InferenceServerClient) -> None:
     expect("id and names", (answer.get_response().id, answer.get_response().model_name) == ("mine", "segment"))
     every = client.infer("segment", [tensor(rows)], model_version="1.0.0")
     expect("all outputs by default", len(every.get_response().outputs) >= 3)
+    graph_output = every.get_response().outputs[0].name
+    ranked = triton.InferRequestedOutput(graph_output, class_count=2)
+    best = client.infer("segment", [tensor(rows)], outputs=[ranked], parameters={"unknown": 1.5})
+    named = [[text.decode().split(":")[2] for text in row] for row in best.as_numpy(graph_output)]
+    expect("ranked labels", [len(row) for row in named] == [2] * len(rows) and [row[0] for row in named] == expected)
     texts = triton.InferInput("text", [len(golden["sentiment"]["inputs"])], "BYTES")
     texts.set_data_from_numpy(np.array([text.encode() for text in golden["sentiment"]["inputs"]], np.object_))
     expect("texts", labels(client.infer("sentiment", [texts])) == golden["sentiment"]["labels"])
@@ -51,6 +56,7 @@ def refused(client: triton.InferenceServerClient) -> None:
         "shape": ("INVALID_ARGUMENT", lambda: client.infer("segment", [narrow])),
         "input's name": ("INVALID_ARGUMENT", lambda: client.infer("segment", [other])),
         "output's name": ("INVALID_ARGUMENT", lambda: client.infer("segment", good, outputs=unknown)),
+        "parameter": ("INVALID_ARGUMENT", lambda: client.infer("segment", good, parameters={"top_k": -1})),
         "model": ("NOT_FOUND", lambda: client.infer("nobody", good)),
         "version": ("NOT_FOUND", lambda: client.infer("segment", good, model_version="9.9.9")),
     }
