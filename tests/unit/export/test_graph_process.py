@@ -32,7 +32,7 @@ def test_few_batches_are_read_ahead():
     outputs = in_order(lambda batch: [batch["number"]], batches(), threads=2)
     assert next(outputs) == [0]
     assert read == 3
-    outputs.close()
+    assert list(outputs) == [[number] for number in range(1, 100)]
 
 
 def test_a_batch_that_fails_ends_the_run():
