@@ -7,9 +7,13 @@ weights beside it. Imports nothing of ours, so that it can be started by its pat
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -40,13 +44,31 @@ def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:
             yield {name: arrays[f"{number}/{name}"] for name in names[number]}
 
 
+def in_order(
+    run: Callable[[dict[str, Any]], list[Any]], batches: Iterable[dict[str, Any]], threads: int = 0
+) -> Iterator[list[Any]]:
+    """Yield the outputs of batches in their order; as many run at a time as there are cores, or `threads`.
+
+    Each runs on one thread, so its outputs are those of a worker to the last bit.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    rest = iter(batches)
+    with ThreadPoolExecutor(threads) as pool:
+        running = deque(pool.submit(run, batch) for batch in islice(rest, threads))
+        while running:
+            outputs = running.popleft().result()
+            running.extend(pool.submit(run, batch) for batch in islice(rest, 1))
+            yield outputs
+
+
 def write_outputs(model: str, source: str, start: str, stop: str, target: str) -> None:
     """Run the batches and write the outputs, one array after the other."""
     loaded = session(model)
     names = [output.name for output in loaded.get_outputs()]
+    outputs = in_order(lambda batch: loaded.run(names, batch), read_batches(source, int(start), int(stop)))
     with zipfile.ZipFile(target, "w") as archive:
-        for number, batch in enumerate(read_batches(source, int(start), int(stop))):
-            for name, array in zip(names, loaded.run(names, batch), strict=True):
+        for number, arrays in enumerate(outputs):
+            for name, array in zip(names, arrays, strict=True):
                 with archive.open(f"{number}/{name}.npy", "w", force_zip64=True) as stream:
                     np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
 

@@ -96,16 +96,18 @@ def by_damage_for_time(sensitivity: Sensitivity, ms: Mapping[str, float]) -> lis
     return sorted(usable, key=lambda name: sensitivity.damage[name] / max(SHORTEST_MS, ms.get(name, 0.0)))
 
 
-def longest_prefix(ranking: list[str], holds: Callable[[list[str]], bool]) -> list[str]:
-    """Return the longest run of the first nodes that holds, by bisection: more nodes do more damage."""
-    low, high = 0, len(ranking)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if holds(ranking[:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return ranking[:low]
+def without_worst(ranking: list[str], holds: Callable[[list[str]], bool], left_out: int) -> list[str]:
+    """Return the ranking without its last nodes: 1, 2, 4 and so on until the rest holds; empty if it never does.
+
+    The first try leaves out `left_out`. A graph with few nodes in float has few places where numbers are rounded once
+    more, so it may hold where one with more of them doesn't.
+    """
+    while left_out < len(ranking):
+        nodes = ranking[: len(ranking) - left_out]
+        if holds(nodes):
+            return nodes
+        left_out = max(1, 2 * left_out)
+    return []
 
 
 def call(state: ExportState) -> None:
@@ -121,7 +123,7 @@ def call(state: ExportState) -> None:
     elif (candidate := searched_candidate(state, search)) is not None:
         state.candidates.append(candidate)
     else:
-        state.refused[SEARCHED] = "no node may be in 8 bits within the budget"
+        state.refused[SEARCHED] = "no choice of nodes that was tried is foreseen to keep the budget"
     if SEARCHED in state.refused:
         state.say(f"      {SEARCHED}: {state.refused[SEARCHED]}")
 
@@ -132,7 +134,7 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
     ranking = by_damage_for_time(sensitivity, node_times(search.source, state.groups.select.first(TIMED)))
-    chosen = longest_prefix(ranking, search.holds)
+    chosen = without_worst(ranking, search.holds, left_out=int(len(ranking) == len(search.nodes)))
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
         return None

@@ -93,14 +93,16 @@ def test_nodes_that_stay_in_float_keep_their_bias(products, calibrate, tmp_path)
 
 def test_nobody_is_told_that_a_graph_was_quantised(products, calibrate, tmp_path):
     arguments = [str(products), str(tmp_path / "fitted.onnx"), str(calibrate.path)]
-    environment = os.environ | {"HOME": str(tmp_path / "home")}
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(home)}
     completed = subprocess.run(
         [sys.executable, "-c", FIT, *arguments], capture_output=True, text=True, check=False, env=environment
     )
     # Beside pytest NNCF would send nothing anyway; its own sender is a class called NNCFTelemetry.
     assert completed.stdout == "MagicMock False\n", completed.stderr
     assert (tmp_path / "fitted.onnx").is_file()
-    assert not (tmp_path / "home").exists(), "the number by which Intel counts users"
+    assert list(home.iterdir()) == [], "the number by which Intel counts users"
 
 
 def test_pairs_go_and_what_they_read_stays():

@@ -45,7 +45,9 @@ def test_int8_runs_in_integer_kernels_and_does_not_move_with_the_batch(circle, m
     assert results["int8"].fusion == Fusion(LAYERS, LAYERS)
     assert results["fp32"].fusion == Fusion(0, 0)
     assert (results["int8"].moves, results["int8"].batch_shift, results["int8"].max_batch) == (False, 0.0, 32)
-    assert results["int8"].select is not None and results["int8"].select.flips < 0.05
+    paired = results["int8"].select
+    assert paired is not None
+    assert paired.flips < 0.05
     assert {*results, *state.refused} == set(EVERY)
 
 

@@ -1,23 +1,27 @@
-"""The search takes the longest run of nodes that do the least damage for the time that they take."""
+"""The search leaves out the nodes that do the most damage for the time that they take, until the rest holds."""
 
 import pytest
 
 from onnxserve_export.records import Sensitivity
-from onnxserve_export.search import BROKEN, by_damage_for_time, longest_prefix
+from onnxserve_export.search import BROKEN, by_damage_for_time, without_worst
 
 NODES = ["a", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("allowed", range(5))
-def test_the_longest_run_of_cheapest_nodes_that_holds_is_found_in_few_tries(allowed):
+@pytest.mark.parametrize(("allowed", "sizes"), [(4, [3]), (3, [3]), (2, [3, 2]), (1, [3, 2]), (0, [3, 2])])
+def test_ever_more_of_the_worst_nodes_are_left_out_until_the_rest_holds(allowed, sizes):
     tries: list[int] = []
 
     def holds(nodes: list[str]) -> bool:
         tries.append(len(nodes))
         return bool(len(nodes) <= allowed)
 
-    assert longest_prefix(NODES, holds) == NODES[:allowed]
-    assert len(tries) <= 3
+    assert without_worst(NODES, holds, left_out=1) == (NODES[: sizes[-1]] if sizes[-1] <= allowed else [])
+    assert tries == sizes
+
+
+def test_where_some_nodes_were_not_measured_all_that_were_are_tried_first():
+    assert without_worst(NODES, lambda _: True, left_out=0) == NODES
 
 
 def test_damage_is_weighed_against_time_and_broken_nodes_stay_in_float():
