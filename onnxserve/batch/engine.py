@@ -86,7 +86,7 @@ class DaftEngine:
         self, job: Job, parts: Sequence[Part], out: str, machine: Machine, max_errors: int | None
     ) -> Generator[PartResult, None, None]:
         """Yield finished parts, nearly in the order in which they finish; a bounded number is under way."""
-        daft = self._daft
+        daft, before = self._daft, threads_in_python()
         score = daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)(WorkerProcess.score)
         kind = type("ScoringWorker", (WorkerProcess,), {"score": score, "__module__": WorkerProcess.__module__})
         workers = min(machine.workers, len(parts))
@@ -99,11 +99,16 @@ class DaftEngine:
                 for row in rows:
                     yield msgspec.json.decode(row["done"], type=PartResult)
         finally:
-            wait_for_native_threads()
+            wait_for_native_threads(before)
 
 
-def wait_for_native_threads() -> None:
-    """Wait until no thread of Daft's runtime runs Python code any more.
+def threads_in_python() -> set[int]:
+    """Return the identifiers of the threads that run Python code."""
+    return set(sys._current_frames())  # noqa: SLF001 - documented, and the only list of them all
+
+
+def wait_for_native_threads(before: set[int]) -> None:
+    """Wait until no thread of Daft's runtime runs Python code any more; those of `before` aren't Daft's.
 
     The one that reports the end of the workers may still wait for the interpreter's lock when its report has arrived.
     If the interpreter ended now, that thread would end the process by a signal.
@@ -112,6 +117,5 @@ def wait_for_native_threads() -> None:
     while True:
         time.sleep(YIELD_S)  # gives the lock to whoever waits for it
         own = {thread.ident for thread in threading.enumerate() if not thread.name.startswith(NATIVE)}
-        running = sys._current_frames().keys()  # noqa: SLF001 - documented, and the only list of such threads
-        if running <= own or time.monotonic() > deadline:
+        if threads_in_python() <= own | before or time.monotonic() > deadline:
             return

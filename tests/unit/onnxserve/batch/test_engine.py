@@ -8,11 +8,12 @@ import threading
 import pytest
 
 from onnxserve.batch import engine
-from onnxserve.batch.engine import wait_for_native_threads
+from onnxserve.batch.engine import threads_in_python, wait_for_native_threads
 
 
 @pytest.mark.parametrize("is_named", [False, True], ids=["unknown to Python", "known to Python"])
 def test_the_end_waits_for_a_librarys_thread(is_named):
+    before = threads_in_python()
     started, released, left = threading.Event(), threading.Event(), list[bool]()
 
     def report() -> None:
@@ -25,22 +26,23 @@ def test_the_end_waits_for_a_librarys_thread(is_named):
     _thread.start_new_thread(report, ())
     assert started.wait(5)
     threading.Timer(0.2, released.set).start()
-    wait_for_native_threads()
+    wait_for_native_threads(before)
     assert left == [True]
 
 
 def test_the_end_doesnt_wait_for_pythons_own_threads(monkeypatch):
     monkeypatch.setattr(engine, "LEAVE_S", 600)
-    stop = threading.Event()
+    before, stop = threads_in_python(), threading.Event()
     own = threading.Thread(target=stop.wait, args=(60,), daemon=True)
     own.start()
-    wait_for_native_threads()
+    wait_for_native_threads(before)
     assert own.is_alive()
     stop.set()
 
 
 def test_the_end_doesnt_wait_for_ever(monkeypatch):
     monkeypatch.setattr(engine, "LEAVE_S", 0.1)
+    before = threads_in_python()
     started, stop, left = threading.Event(), threading.Event(), list[bool]()
 
     def stay() -> None:
@@ -50,6 +52,6 @@ def test_the_end_doesnt_wait_for_ever(monkeypatch):
 
     _thread.start_new_thread(stay, ())
     assert started.wait(5)
-    wait_for_native_threads()
+    wait_for_native_threads(before)
     assert left == []
     stop.set()
