@@ -144,7 +144,7 @@ DELTA, CLOCK, BUCKETS, LEAST, GRACE = 0.002, 32, 5, 5, 10
 class ScoreChanges:
     """A window of scores that grows while they stay alike, and drops its older part when they change.
 
-    ADWIN: A. Bifet, R. Gavaldà, "Learning from time-changing data with adaptive windowing", SDM (2007).
+    It is ADWIN (A. Bifet, R. Gavaldà, SDM 2007).
     """
 
     def __init__(self, window: Callable[..., Any], report: Callable[[float, int], None]) -> None:
@@ -214,8 +214,7 @@ def distances(reference: Counts, window: Counts) -> dict[str, float]:
 def p_value(reference: Counts, window: Counts) -> float:
     """Return the chance of so large a difference between two draws of one population; rare bins are merged.
 
-    It is the chi-squared test of two binned samples of different sizes: W. Press et al., "Numerical recipes", 3rd ed.
-    (2007), section 14.3.1. Both counts have the shape (bins,).
+    It is the chi-squared test of two binned samples (W. Press et al., "Numerical recipes", 3rd ed., 14.3.1).
     """
     both = reference + window
     rare = both * (window.sum() / both.sum()) < LEAST_EXPECTED
