@@ -142,10 +142,7 @@ DELTA, CLOCK, BUCKETS, LEAST, GRACE = 0.002, 32, 5, 5, 10
 
 
 class ScoreChanges:
-    """A window of scores that grows while they stay alike, and drops its older part when they change.
-
-    It is ADWIN (A. Bifet, R. Gavaldà, SDM 2007).
-    """
+    """A window of scores that grows while they stay alike, else drops its older part: ADWIN (A. Bifet, SDM 2007)."""
 
     def __init__(self, window: Callable[..., Any], report: Callable[[float, int], None]) -> None:
         self._scores, self._report = window(DELTA, CLOCK, BUCKETS, LEAST, GRACE), report
