@@ -70,8 +70,7 @@ $(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(shell
 
 # These models depend on additional files.
 $(STORE)/.churn: models/churn/data.py $(wildcard models/churn/store/*.*)
-$(STORE)/.sentiment: models/sentiment/bert.py models/sentiment/sensitivity.json
-$(STORE)/.digits: models/digits/sensitivity.json
+$(STORE)/.sentiment: models/sentiment/bert.py
 
 # The link beside python makes plain `torchserve --start` use the same Java as onnxserve: the machine's if it is 11 or
 # newer, otherwise the wheel's. pip installs torch, since a mirror may offer pip its own build; uv installs the rest in a
