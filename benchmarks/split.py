@@ -40,8 +40,8 @@ WHY = """
 - **One client.** A request passes from the client to nginx, the frontend, its batching thread, the worker and back.
   Each is asleep and must be woken; the table shows that waking as idle time of the cores. FastAPI is one process.
   Without nginx there is one process less to wake each way.
-- `sentiment`: its answers move with the batch, so rows run alone and a request is a batch: the frontend's hand-over,
-  which 64 `segment` requests share, is paid for each.
+- `sentiment`: the graph that was measured here, `int8-dynamic`, moves with the batch, so rows run alone and a request
+  is a batch: the frontend's hand-over, which 64 `segment` requests share, is paid for each. Its graph today is `int8`.
 - `digits`: nine tenths of the CPU time are the worker's.
 
 ## What costs what in the gateway
