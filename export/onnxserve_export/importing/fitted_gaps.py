@@ -96,8 +96,11 @@ def _empty_in(file: Source, inputs: Sequence[str], names: Sequence[str]) -> set[
 
 
 def _by_name(row: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return a row's values by the names of its columns; nothing for what is no row, which the export refuses."""
     value = row.get(SINGLE[0])
-    return value if isinstance(value, dict) else dict(zip(names, value, strict=False)) if value else {}
+    if isinstance(value, list):
+        return dict(zip(names, value, strict=False))
+    return value if isinstance(value, dict) else {}
 
 
 def is_empty(value: Any) -> bool:

@@ -58,6 +58,14 @@ def test_rows_tell_the_columns_that_they_leave_empty(tmp_path, name):
     ]
 
 
+def test_rows_that_are_no_rows_have_no_gaps(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"input": 5}\n{"input": "age"}\n{"input": null}\n{"input": [1, null, 3]}\n{"input": {"size": ""}}\n'
+    )
+    assert empty_columns(Outline("model", {}), rows, NAMES) == {"income", "size"}
+
+
 def test_columns_of_other_names_in_the_file_are_the_models_by_their_order(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,i,s\n1,,2\n")
