@@ -88,6 +88,22 @@ def test_trees_of_scikit_learn_that_take_gaps_have_nullable_columns_where_rows_h
     assert columns(model, rows) == ["x0", {"name": "x1", "nullable": True}, "x2"]
 
 
+def test_trees_behind_encoders_have_nullable_columns_too_where_rows_have_gaps(tmp_path):
+    pd, compose, ensemble, pipeline, preprocessing = (
+        pytest.importorskip(name)
+        for name in ("pandas", *(f"sklearn.{part}" for part in ("compose", "ensemble", "pipeline", "preprocessing")))
+    )
+    frame = pd.DataFrame({"town": ["Bern", "Chur"] * 30, "age": [1.0, np.nan, 3.0] * 20})
+    encoder = compose.ColumnTransformer(
+        [("town", preprocessing.OneHotEncoder(sparse_output=False), ["town"])], remainder="passthrough"
+    )
+    trees = ensemble.HistGradientBoostingRegressor(max_iter=2)
+    model = TreeSource(pipeline.make_pipeline(encoder, trees).fit(frame, range(60)))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    town = {"name": "town", "type": "text", "categories": ["Bern", "Chur"]}
+    assert columns(model, tmp_path / "rows.csv") == [town, {"name": "age", "nullable": True}]
+
+
 def test_what_the_user_described_stays(tmp_path):
     described = [{"name": "age", "minimum": 0}, "income", "size"]
     assert columns(booster(GAPS), **{"input.columns": described}) == described
