@@ -159,7 +159,7 @@ def store(settings: Settings) -> Finding:
 
 
 def drift(settings: Settings) -> Finding:
-    """The archives whose drift nothing judges; they serve all the same, so this is reported without a fix."""
+    """List the archives whose drift nothing judges; they serve all the same, so this is reported without a fix."""
     reasons = {path.stem: read_why_no_profile(path) for path in sorted(settings.store.glob("*.mar"))}
     unwatched = [f"{name} isn't judged: {reason}" for name, reason in reasons.items() if reason]
     return Finding("drift", "; ".join(unwatched) or "each archive has a profile to compare live rows with")

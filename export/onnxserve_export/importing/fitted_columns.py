@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from onnxserve_export.sources.pipeline_columns import names_of, readers_of, reads_texts
 from onnxserve_export.sources.vectorisers import lowered_columns
 
@@ -45,16 +47,30 @@ def _entry(place: int, chain: Sequence[Any]) -> Entry:
     """Return what the first steps know of one of their columns; steps behind an encoder see other columns."""
     if reads_texts(chain[0]):
         return {"type": "text"}
-    fillings = getattr(chain[0], "statistics_", None) if type(chain[0]).__name__ == IMPUTER else None
-    encoder: Any = chain[0] if fillings is None else chain[1] if len(chain) > 1 else None
-    known = getattr(encoder, "categories_", None)
-    entry: Entry = {}
-    if known is not None and any(isinstance(category, str) for category in known[place]):
-        entry["type"] = "text"
-        if encoder.handle_unknown == "error" and all(isinstance(category, str) for category in known[place]):
-            entry["categories"] = [str(category) for category in known[place]]
-    if fillings is not None and ("type" in entry) == isinstance(fillings[place], str):
+    if type(chain[0]).__name__ != IMPUTER:
+        return _known(place, chain[0])
+    fillings = chain[0].statistics_
+    if is_dropped(fillings[place]):
+        return {}
+    behind = place - sum(map(is_dropped, fillings[:place]))
+    entry = _known(behind, chain[1]) if len(chain) > 1 else {}
+    if ("type" in entry) == isinstance(fillings[place], str):
         entry["nullable"] = True
         if "type" in entry:
             entry["fill"] = str(fillings[place])
     return entry
+
+
+def _known(place: int, step: Any) -> Entry:
+    """Return what an encoder knows of one of its columns, nothing for another step."""
+    known = getattr(step, "categories_", None)
+    if known is None or not any(isinstance(category, str) for category in known[place]):
+        return {}
+    if getattr(step, "handle_unknown", "") == "error" and all(isinstance(category, str) for category in known[place]):
+        return {"type": "text", "categories": [str(category) for category in known[place]]}
+    return {"type": "text"}
+
+
+def is_dropped(filling: Any) -> bool:
+    """Return whether an imputer drops a column, as it does with one that had no value: nothing could fill it in."""
+    return isinstance(filling, float | np.floating) and bool(np.isnan(filling))

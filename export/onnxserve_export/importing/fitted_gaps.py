@@ -12,6 +12,7 @@ import numpy as np
 from onnxserve.batch.part import ALBUMS, Source
 from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError, DefinitionError
+from onnxserve_export.arrays import Array
 from onnxserve_export.row_columns import SINGLE
 from onnxserve_export.row_files import available_columns, records
 from onnxserve_export.sources.trees import TreeSource
@@ -31,7 +32,12 @@ def read_gaps(outline: Outline, source: TreeSource, rows: Path | None) -> None:
     if not plain:
         return
     learnt = {names[place] for place in learnt_gaps(source) if place < len(names)} & {*plain}
-    empty = {name for name in empty_columns(outline, rows, names) & {*plain} if takes_gap(source, names, name)}
+    is_frame = outline.get("input.tensors") == "columns"
+    empty = {
+        name
+        for name in empty_columns(outline, rows, names) & {*plain}
+        if takes_gap(source, columns, name, is_frame=is_frame)
+    }
     if gaps := learnt | empty:
         described = [
             {"name": column, "nullable": True} if isinstance(column, str) and column in gaps else column
@@ -61,15 +67,23 @@ def learnt_gaps(source: TreeSource) -> set[int]:
     return places
 
 
-def takes_gap(source: TreeSource, names: Sequence[str], name: str) -> bool:
-    """Return whether a model of numbers answers a row without a value of this column."""
-    row = np.zeros((1, len(names)), np.float32)
-    row[0, names.index(name)] = np.nan
+def takes_gap(source: TreeSource, columns: Sequence[Column], gap: str, *, is_frame: bool) -> bool:
+    """Return whether a model, of a data frame if `is_frame`, answers a row without a value of the column `gap`."""
+    row = dict(_example(column, gap) for column in columns)
     try:
-        source.answer({"features": row})
+        source.answer(row if is_frame else {"features": np.concatenate(list(row.values()), axis=1)})
     except Exception:  # noqa: BLE001 - whatever the model raises; the export says which row has the gap
         return False
     return True
+
+
+def _example(column: Column, gap: str) -> tuple[str, Array]:
+    """Return a column's name and a value of it, shape (1, 1): a text that is known, NaN for `gap`, else zero."""
+    fields = column if isinstance(column, dict) else {"name": column}
+    if fields.get("type") == "text":
+        known = [*fields.get("categories", ()), fields.get("fill", "")]
+        return fields["name"], np.array([[known[0]]])
+    return fields["name"], np.array([[np.nan if fields["name"] == gap else 0]], np.float32)
 
 
 def empty_columns(outline: Outline, rows: Path | None, names: Sequence[str]) -> set[str]:
@@ -96,8 +110,11 @@ def _empty_in(file: Source, inputs: Sequence[str], names: Sequence[str]) -> set[
 
 
 def _by_name(row: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return a row's values by the names of its columns; nothing for what is no row, which the export refuses."""
     value = row.get(SINGLE[0])
-    return value if isinstance(value, dict) else dict(zip(names, value, strict=False)) if value else {}
+    if isinstance(value, list):
+        return dict(zip(names, value, strict=False))
+    return value if isinstance(value, dict) else {}
 
 
 def is_empty(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 VECTORISERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 TEXT = "text"  # the column of a model that was fitted to texts alone, whose column has no name
 
@@ -61,6 +63,16 @@ def readers_of(model: Any) -> Iterator[tuple[list[str], list[Any]]]:
 
 
 def _chosen(columns: Any, names: Sequence[str]) -> list[str]:
-    """Return the names of a branch's columns, which may be places among all columns."""
-    chosen = [columns] if isinstance(columns, str | int) else list(columns) if hasattr(columns, "__iter__") else []
-    return [names[name] if isinstance(name, int) and not isinstance(name, bool) else str(name) for name in chosen]
+    """Return the names of a branch's columns, which it has by name, by place, as a slice or as a mask."""
+    if isinstance(columns, slice):
+        return list(_sliced(columns, names))
+    chosen = np.atleast_1d(columns if isinstance(columns, str | int | np.integer) else list(columns))
+    if chosen.dtype.kind in "UO":
+        return [str(name) for name in chosen]
+    return [names[place] for place in np.arange(len(names))[chosen]] if len(chosen) else []
+
+
+def _sliced(columns: slice, names: Sequence[str]) -> Sequence[str]:
+    """Return the names in a slice; one that ends with a name includes it, as in pandas."""
+    start, stop = (names.index(end) if isinstance(end, str) else end for end in (columns.start, columns.stop))
+    return names[start : stop + 1 if isinstance(columns.stop, str) else stop : columns.step]

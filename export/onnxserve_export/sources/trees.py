@@ -33,9 +33,8 @@ class TreeSource(SourceModel):
     free_axis_fix = "the model has a fixed number of columns: give it the rows that it was fitted to"
 
     def __init__(self, model: Any) -> None:
-        self.model = model = getattr(
-            model, "best_estimator_", model
-        )  # a search of parameters answers as its best model
+        # A search of parameters answers as its best model.
+        self.model = model = getattr(model, "best_estimator_", model)
         self.name = library_of(model)
         check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"

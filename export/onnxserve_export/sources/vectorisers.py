@@ -21,8 +21,16 @@ SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{
 # A run of word characters is the same with \b at its ends, since no match could begin or end within it.
 RUN = re.compile(r"(?:\(\?u\))?(?:\\b)?(?P<more>(?:\\w)*)(?:\\w\+|\\w\{(?P<least>\d+),\})(?:\\b)?")
 NO_SPACE = re.compile(r"(?:\(\?u\))?\\S\+")
-# Groups, flags and classes by letter mean something else in RE2 or in `findall`; escaped marks and line ends don't.
-FOREIGN = re.compile(r"(?<!\\)(?:\\\\)*(?:\(|\\[^\W_nrt])")
+# Characters and classes, each as often as a quantifier says, are the same in RE2. Groups, flags and classes by letter
+# aren't, nor are alternatives and lazy quantifiers, of which ONNX Runtime takes the longest match.
+PLAIN = re.compile(
+    r"""(?:
+        (?: \[\^?(?: \\[^\w] | \\[nrt] | [^\\\[\]] )+\]  # a class
+          | \\[^\w] | \\[nrt] | [^\\\[\](){}*+?|^$] )    # a character
+        (?: [*+?] | \{\d+(?:,\d*)?\} )?(?! [*+?{] )
+    )+""",
+    re.VERBOSE,
+)
 PATTERN_FIX = (
     r"fit it with token_pattern=r'(?u)\b\w\w+\b', which is the default, r'\w+' or r'\S+', or with a pattern of plain "
     "classes such as '[a-z]+'"
@@ -36,7 +44,7 @@ def expression_of(pattern: str) -> str:
         return f"[{WORD}]{{{least},}}"
     if NO_SPACE.fullmatch(pattern):
         return f"[^{SPACE}]+"
-    return "" if FOREIGN.search(pattern) else pattern
+    return pattern if PLAIN.fullmatch(pattern) and not re.match(pattern, "") else ""
 
 
 def vectorisers(model: Any) -> list[Any]:

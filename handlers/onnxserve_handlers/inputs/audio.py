@@ -16,7 +16,7 @@ from ..errors import InvalidRow
 from ..protocols.body import unwrap
 from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
-from .audio_mpeg import is_mp3
+from .audio_container import is_sound
 from .tensors_arrays import MASK_FIX, as_array, check_mask
 
 Rate = Annotated[int, msgspec.Meta(ge=1_000, le=384_000)]
@@ -105,8 +105,7 @@ class AudioInput(EncodedInput):
 
     def raw(self, content: bytes | bytearray) -> bool:
         """Recognise a sound by its first bytes, so that `curl -T sound.wav` works."""
-        is_wave = content[:4] == b"RIFF" and content[8:12] == b"WAVE"
-        return is_wave or content.startswith((b"fLaC", b"OggS", b"ID3")) or is_mp3(content)
+        return is_sound(content)
 
     def share(self, content: bytes | bytearray) -> float:
         """Return what share a sound has of the samples of `max_seconds` in stereo at 192 kHz."""

@@ -16,7 +16,9 @@ from ..errors import UndecodableBody
 from .audio_mpeg import WHOLE, Content, check_mp3, is_mp3
 
 CONTAINERS = ("WAV", "FLAC", "OGG", "MP3")
-ID3, ID3_BYTES = b"ID3", 10  # the header of a tag before the sound: https://id3.org/id3v2.4.0-structure, section 3.1
+# The header of a tag before the sound, as long as the footer that its flags may tell of:
+# https://id3.org/id3v2.4.0-structure, sections 3.1 and 3.4.
+ID3, ID3_BYTES, ID3_FOOTER = b"ID3", 10, 0x10
 MOST_TAGS = 16
 RIFF = (b"RIFF", b"RIFX")  # with numbers in little-endian and big-endian order
 RIFF_BYTES = 12  # of a WAV file before its first chunk
@@ -33,24 +35,33 @@ REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 ALL_ONES = 0xFFFFFFFF
 
 
+def is_sound(content: Content) -> bool:
+    """Return whether bytes begin as a sound does, with tags before it or without."""
+    return content.startswith(ID3) or bool(kind_of(content))
+
+
+def kind_of(content: Content) -> str:
+    """Return which of `CONTAINERS` a file without tags is by its first bytes, empty for any other."""
+    if content[:4] in RIFF and content[CHUNK_BYTES:RIFF_BYTES] == b"WAVE":
+        return "WAV"
+    if content.startswith(b"fLaC"):
+        return "FLAC"
+    if content.startswith(PATTERN):
+        return "OGG"
+    return "MP3" if is_mp3(content) else ""
+
+
 def container_of(content: Content, where: str) -> str:
     """Return which of `CONTAINERS` a file without tags is, once it is known to be whole.
 
     Raises UndecodableBody for any other, for a file that ends before its container does, and for a contradiction.
     """
-    head = content[:RIFF_BYTES]
-    if head[:4] in RIFF and head[CHUNK_BYTES:] == b"WAVE":
-        check_wav(content, where)
-        return "WAV"
-    if head.startswith(b"fLaC"):
-        return "FLAC"
-    if head.startswith(PATTERN):
-        check_ogg(content, where)
-        return "OGG"
-    if is_mp3(head):
-        check_mp3(content, where)
-        return "MP3"
-    raise UndecodableBody(f"not a readable sound of {', '.join(CONTAINERS)}", where=where, fix="check the file")
+    kind = kind_of(content)
+    if not kind:
+        raise UndecodableBody(f"not a readable sound of {', '.join(CONTAINERS)}", where=where, fix="check the file")
+    if check := {"WAV": check_wav, "OGG": check_ogg, "MP3": check_mp3}.get(kind):
+        check(content, where)
+    return kind
 
 
 def without_tags(content: Content, where: str) -> Content:
@@ -63,7 +74,8 @@ def without_tags(content: Content, where: str) -> Content:
         header = content[start : start + ID3_BYTES]
         if not header.startswith(ID3) or len(header) < ID3_BYTES:
             return content[start:].lstrip(b"\0") if start else content
-        start += ID3_BYTES + sum((part & 0x7F) << shift for part, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
+        start += ID3_BYTES * (2 if header[5] & ID3_FOOTER else 1)
+        start += sum((part & 0x7F) << shift for part, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
     raise UndecodableBody(f"the file has more than {MOST_TAGS} tags before its sound", where=where, fix="remove them")
 
 
@@ -77,7 +89,7 @@ def check_wav(wav: Content, where: str) -> None:
     position = RIFF_BYTES
     for _ in range(MOST_CHUNKS):
         if position + CHUNK_BYTES > len(wav):
-            return
+            raise UndecodableBody("the WAV file is cut short before its samples", where=where, fix=WHOLE)
         kind, size = chunk.unpack_from(wav, position)
         position += CHUNK_BYTES
         if kind == b"fmt " and wav[position : position + 2] in MPEG:

@@ -39,7 +39,7 @@ def other_archives(versions: list[VersionStatus]) -> list[str]:
 
 
 def unwatched(versions: list[VersionStatus]) -> list[str]:
-    """Lines about versions whose drift nothing judges."""
+    """Return lines about versions whose drift nothing judges."""
     return [
         f"drift of {version.model} {version.version} isn't judged: {version.no_drift}"
         for version in versions

@@ -122,6 +122,24 @@ def test_a_column_is_null_only_if_all_steps_that_read_it_take_null():
     assert outline.get("input.tensors") == "columns"
 
 
+def test_a_column_without_a_value_which_an_imputer_drops_moves_no_others():
+    pd, impute, preprocessing = (
+        pytest.importorskip(name) for name in ("pandas", "sklearn.impute", "sklearn.preprocessing")
+    )
+    frame = pd.DataFrame({"note": [np.nan] * 3, "town": ["Bern", np.nan, "Bern"]}, dtype=object)
+    steps = [impute.SimpleImputer(strategy="most_frequent"), preprocessing.OneHotEncoder(handle_unknown="ignore")]
+    with pytest.warns(UserWarning, match="without any observed values"):
+        model = make_pipeline(*steps, linear.LogisticRegression()).fit(frame, [0, 1, 0])
+    assert typed_columns(model) == ["note", {"name": "town", "type": "text", "nullable": True, "fill": "Bern"}]
+
+
+def test_an_encoder_that_refuses_nothing_knows_texts_without_limiting_them():
+    pd, preprocessing = pytest.importorskip("pandas"), pytest.importorskip("sklearn.preprocessing")
+    frame = pd.DataFrame({"town": ["Bern", "Chur"] * 20})
+    model = make_pipeline(preprocessing.TargetEncoder(), linear.LogisticRegression()).fit(frame, [0, 1] * 20)
+    assert typed_columns(model) == [{"name": "town", "type": "text"}]
+
+
 def test_a_pipeline_of_texts_has_one_column_whose_name_the_user_may_give():
     text = pytest.importorskip("sklearn.feature_extraction.text")
     model = make_pipeline(text.TfidfVectorizer(), linear.LogisticRegression()).fit(["so good", "so bad"], ["yes", "no"])

@@ -58,6 +58,14 @@ def test_rows_tell_the_columns_that_they_leave_empty(tmp_path, name):
     ]
 
 
+def test_rows_that_are_no_rows_have_no_gaps(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"input": 5}\n{"input": "age"}\n{"input": null}\n{"input": [1, null, 3]}\n{"input": {"size": ""}}\n'
+    )
+    assert empty_columns(Outline("model", {}), rows, NAMES) == {"income", "size"}
+
+
 def test_columns_of_other_names_in_the_file_are_the_models_by_their_order(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,i,s\n1,,2\n")
@@ -78,6 +86,22 @@ def test_trees_of_scikit_learn_that_take_gaps_have_nullable_columns_where_rows_h
     rows.write_text("x0,x1,x2\n1,,2\n")
     model = TreeSource(ensemble.HistGradientBoostingRegressor(max_iter=3).fit(GAPS, TARGET))
     assert columns(model, rows) == ["x0", {"name": "x1", "nullable": True}, "x2"]
+
+
+def test_trees_behind_encoders_have_nullable_columns_too_where_rows_have_gaps(tmp_path):
+    pd, compose, ensemble, pipeline, preprocessing = (
+        pytest.importorskip(name)
+        for name in ("pandas", *(f"sklearn.{part}" for part in ("compose", "ensemble", "pipeline", "preprocessing")))
+    )
+    frame = pd.DataFrame({"town": ["Bern", "Chur"] * 30, "age": [1.0, np.nan, 3.0] * 20})
+    encoder = compose.ColumnTransformer(
+        [("town", preprocessing.OneHotEncoder(sparse_output=False), ["town"])], remainder="passthrough"
+    )
+    trees = ensemble.HistGradientBoostingRegressor(max_iter=2)
+    model = TreeSource(pipeline.make_pipeline(encoder, trees).fit(frame, range(60)))
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    town = {"name": "town", "type": "text", "categories": ["Bern", "Chur"]}
+    assert columns(model, tmp_path / "rows.csv") == [town, {"name": "age", "nullable": True}]
 
 
 def test_what_the_user_described_stays(tmp_path):

@@ -60,6 +60,8 @@ def lowered(texts):
         {"token_pattern": r"(?u)\b\w{3,}\b"},
         {"token_pattern": r"\S+"},
         {"token_pattern": "[a-zü]+"},
+        {"token_pattern": "[a-z]{2,4}[a-z]?"},
+        {"token_pattern": r"[^ ,\n]+"},
         {"max_features": 5},
     ],
 )
@@ -174,6 +176,15 @@ def test_a_model_given_a_number_in_place_of_a_text_is_told():
         (r"\d+", ""),
         (r"(?i)[a-z]+", ""),
         (r"[a-z]+(?=x)", ""),
+        (r"[^,;\n]{2,}", r"[^,;\n]{2,}"),
+        (r"[a-z+?|]+#?", r"[a-z+?|]+#?"),
+        (r"good|good_film", ""),
+        (r"[a-z]+?", ""),
+        (r"[a-z]++", ""),
+        (r"[a-z]{,3}", ""),
+        (r"[a-z]*", ""),
+        (r"^[a-z]+", ""),
+        (r"[[:alpha:]]+", ""),
     ],
 )
 def test_a_pattern_of_python_is_written_for_re2_or_not_at_all(pattern, expression):

@@ -71,6 +71,12 @@ def test_compressed_sounds_are_read(handler, kind):
     assert len(row) == len(LOW)
 
 
+def test_a_wav_in_the_other_order_of_bytes_is_read_without_a_type(handler):
+    answers = ask(handler, (saved(LOW, RATE, endian="BIG"), ""), (saved(LOW, RATE), ""))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 200
+
+
 def test_an_mp3_states_its_length_and_may_have_tags_before_it(handler):
     long = saved(tone(300, RATE, 2), RATE, "MP3")
     assert ask(handler, (long, "audio/mpeg"))[0][0] == 413

@@ -18,13 +18,14 @@ from tests.helpers.sounds import saved
 RATE, SECONDS = 8000, 4
 NOISE = np.random.default_rng(5).normal(0, 0.1, RATE * SECONDS)
 FORMS = [
-    *(("WAV", subtype) for subtype in ("PCM_16", "FLOAT", "ULAW", "GSM610")),
+    *(("WAV", subtype) for subtype in ("PCM_16", "PCM_U8", "FLOAT", "DOUBLE", "ULAW", "ALAW", "GSM610")),
     *(("WAVEX", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")),
 ]
 FILES = {kind if kind in ("WAVEX", "FLAC") else subtype: saved(NOISE, RATE, kind, subtype) for kind, subtype in FORMS}
 WAV, FLAC, OGG, MP3 = (FILES[name] for name in ("PCM_16", "FLAC", "VORBIS", "MPEG_LAYER_III"))
 BIG_ENDIAN = saved(NOISE, RATE, endian="BIG")
 TAG = b"ID3\4\0\0\0\0\0\x05title"
+FOOTED = b"ID3\4\0\x10\0\0\0\x05title3DI\4\0\x10\0\0\0\x05"
 
 
 def stating_more(flac: bytes, count: int) -> bytes:
@@ -75,6 +76,7 @@ def test_tags_before_a_sound_hide_no_missing_end(content):
     assert len(decode(TAG + content, 60, "x")[0]) == len(NOISE)
     assert len(decode(TAG * 3 + content, 60, "x")[0]) == len(NOISE)
     assert "cut short" in refusal(TAG + content[:-400])
+    assert len(decode(FOOTED + content, 60, "x")[0]) == len(NOISE)
 
 
 def test_a_wav_in_the_other_order_of_bytes_is_read_and_refused_alike():
@@ -99,6 +101,15 @@ def test_chunks_may_follow_the_samples(behind, odd):
     if odd:  # some encoders leave out the byte that makes the next chunk begin at an even place
         bare = content.replace(samples + b"\0", samples)
         assert len(decode(bare, 60, "x")[0]) == len(samples)
+
+
+@pytest.mark.parametrize("chunk", [b"note\4\0\0\0hell", b"note\5\0\0\0hello\0", b"note\5\0\0\0hello "])
+def test_chunks_may_stand_before_the_samples(chunk):
+    place = WAV.index(b"data")
+    content = WAV[:place] + chunk + WAV[place:]
+    assert len(decode(content, 60, "x")[0]) == len(NOISE)
+    assert "cut short" in refusal(content[:-2])
+    assert "cut short" in refusal(content[: place + len(chunk) + 4])
 
 
 def test_what_follows_the_container_is_no_sound():
