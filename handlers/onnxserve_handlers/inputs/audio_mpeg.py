@@ -1,4 +1,4 @@
-"""The frames of an MP3: each says where the next one begins, and the first how many bytes they have together.
+"""The frames of an MP3: each says where the next one begins, and most often the first how many bytes they have together.
 
 Sources: ISO/IEC 11172-3 and 13818-3, sections 2.4.1.3 and 2.4.2.3; http://gabriel.mp3-tech.org/mp3infotag.html, and
 Fraunhofer's VBRI.
@@ -15,6 +15,7 @@ WHOLE = "send the whole file"
 FIRST_FRAME = 2048  # bytes that hold the first frame
 # Of the first frame: flags for the numbers of frames and of bytes, and both; or both the other way round.
 COUNTS = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(?P<xing>.{4})|VBRI.{6}(?P<vbri>.{4})", re.DOTALL)
+TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")  # what may lie behind the last frame
 HEADER_BYTES = 4
 MPEG_1 = 3  # of the versions; 2 is MPEG 2, and 0 is MPEG 2.5
 HALVINGS = {MPEG_1: 0, 2: 1, 0: 2}  # of the rate
@@ -31,15 +32,16 @@ def is_mp3(content: Content) -> bool:
 
 
 def check_mp3(mp3: Content, where: str) -> None:
-    """Raise UndecodableBody for an MP3 that has fewer bytes than its first frame says, or whose first doesn't say it.
+    """Raise UndecodableBody for an MP3 with fewer bytes than its first frame says, or whose frames aren't whole.
 
+    Encoders that write to a pipe don't know the number of bytes. Their files lack nothing but frames at their end.
     A decoder looks for the next frame behind a damaged one, and leaves out what lies between.
     """
-    counts = COUNTS.search(mp3, 0, FIRST_FRAME)
+    counts, end = COUNTS.search(mp3, 0, FIRST_FRAME), end_of_frames(mp3)
     if counts is None:
-        fix = "encode it to a file, with the header that LAME and ffmpeg write there, or send WAV"
-        raise UndecodableBody("the MP3 doesn't state its length", where=where, fix=fix)
-    stated, end = int.from_bytes(counts["xing"] or counts["vbri"], "big"), end_of_frames(mp3)
+        stated = end if mp3[end:].startswith(TAGS) else len(mp3)
+    else:
+        stated = int.from_bytes(counts["xing"] or counts["vbri"], "big")
     if max(stated, end) > len(mp3):
         raise UndecodableBody("the MP3 file is cut short", where=where, fix=WHOLE)
     if end < stated:

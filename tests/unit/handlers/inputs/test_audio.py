@@ -77,7 +77,7 @@ def test_a_wav_in_the_other_order_of_bytes_is_read_without_a_type(handler):
     assert answers[0][0] == 200
 
 
-def test_an_mp3_states_its_length_and_may_have_tags_before_it(handler):
+def test_an_mp3_may_state_its_length_and_have_tags_before_it(handler):
     long = saved(tone(300, RATE, 2), RATE, "MP3")
     assert ask(handler, (long, "audio/mpeg"))[0][0] == 413
     content = saved(LOW, RATE, "MP3")
@@ -85,8 +85,7 @@ def test_an_mp3_states_its_length_and_may_have_tags_before_it(handler):
     assert handler.raw(tagged)
     assert ask(handler, (tagged, "audio/mp3"), (content, ""))[0] == ask(handler, (content, "audio/mpeg"))[0]
     second = content.index(content[:2], 4)  # the first frame has nothing but the length
-    status, answer = ask(handler, (content[second:], "audio/mpeg"))[0]
-    assert (status, "doesn't state its length" in str(answer)) == (400, True)
+    assert [status for status, _ in ask(handler, (content[second:], "audio/mpeg"))] == [200]
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000, 11_025, 16_000])
