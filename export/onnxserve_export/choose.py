@@ -85,4 +85,9 @@ def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, f
     return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
-STEP = Step("choose", ("candidates", "refused", "measured", "groups", "model", "row_parity"), ("timings", "sequence"), call)
+STEP = Step(
+    "choose",
+    ("candidates", "refused", "measured", "groups", "model", "row_parity"),
+    ("timings", "sequence"),
+    call,
+)

@@ -56,7 +56,10 @@ def quantise_fitted(state: ExportState, source: Path, target: Path, nodes: list[
 
 
 def fit_graph(source: Path, target: Path, batches: Batches, excluded: list[str]) -> None:
-    """Write `source` as a float graph that is fitted to 8 bits, but for the `excluded` nodes; NotFitted if it can't be."""
+    """Write `source` as a float graph that is fitted to 8 bits, but for the `excluded` nodes.
+
+    NotFitted if NNCF can't take it.
+    """
     if weight_files(source):
         raise NotFitted("NNCF takes no weights beside the graph")
     # NNCF's own switches leave a file in the user's home; None in this table says that a package isn't there.

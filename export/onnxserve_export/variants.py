@@ -17,7 +17,7 @@ INT8 = "int8"
 SEARCHED = "mixed"  # made by the step `search`
 EVERY: tuple[str, ...] = get_args(Variant)
 GPUS = {"cuda", "tensorrt"}
-# ONNX Runtime multiplies pairs of 8 bits on GPUs by TensorRT alone; its CUDA kernels turn them into floats at each call.
+# ONNX Runtime multiplies 8 bits on GPUs by TensorRT alone; its CUDA kernels turn them into floats at each call.
 # Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (quantization on GPU)
 WITHOUT_INT8 = "cuda"
 HALF_FLOATS = "asimdhp"  # other CPUs convert half floats to floats and back around each operator

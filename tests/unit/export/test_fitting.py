@@ -166,9 +166,7 @@ def test_a_graph_that_nncf_cannot_take_is_quantised_without_being_fitted_and_the
     proto.graph.node.append(helper.make_node("Cast", ["sums of narrow"], ["y"], name="to itself", to=TensorProto.FLOAT))
     onnx.save(proto, products)
     serve = SimpleNamespace(provider="auto")
-    state: Any = SimpleNamespace(
-        groups=SimpleNamespace(calibrate=calibrate), definition=SimpleNamespace(serve=serve)
-    )
+    state: Any = SimpleNamespace(groups=SimpleNamespace(calibrate=calibrate), definition=SimpleNamespace(serve=serve))
     target = tmp_path / "int8.onnx"
     note = quantise_fitted(state, products, target, ["first", "second"], types_for(["avx512_vnni"]))
     assert "not fitted: NNCF fails with KeyError" in note
