@@ -61,7 +61,7 @@ def section(name: str, document: dict[str, Any]) -> list[str]:
         refused = "refused" if paired else result["refusal"].partition(":")[0]
         verdict = "chosen" if variant == summary["variant"] else refused if result["refusal"] else "may serve"
         alone = ", one row at a time" if result["moves"] else ""
-        fusion = result["fusion"]
+        fusion = result.get("fusion", {"quantised": 0})  # evidence of 0.2 has none
         fused = f"{fusion['fused']} of {fusion['quantised']}" if fusion["quantised"] else "-"
         lines.append(f"| {variant} | {result['megabytes']:.1f} | {fused} | {' | '.join(cells)} | {verdict}{alone} |")
     lines += [f"| {variant} | {'- | ' * 10}{reason} |" for variant, reason in document["refused"].items()]

@@ -60,7 +60,8 @@ def call(state: ExportState) -> None:
     ran = {result.variant: result for result in state.measured if not result.refusal}
     candidates = [candidate for candidate in state.candidates if candidate.variant in ran]
     if not candidates:
-        reasons = "; ".join(f"{result.variant}: {result.refusal}" for result in state.measured)
+        refused = state.refused | {result.variant: result.refusal for result in state.measured}
+        reasons = "; ".join(f"{variant}: {why}" for variant, why in refused.items())
         raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix=advice(state))
     state.timings = [] if state.options.draft else time_candidates(state, candidates)
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
@@ -84,4 +85,9 @@ def served_times(records: list[Timing], threads: int, batch: int) -> dict[str, f
     return {timing.variant: timing.ms for timing in records if (timing.threads, timing.batch) == (threads, batch)}
 
 
-STEP = Step("choose", ("candidates", "measured", "groups", "model", "row_parity"), ("timings", "sequence"), call)
+STEP = Step(
+    "choose",
+    ("candidates", "refused", "measured", "groups", "model", "row_parity"),
+    ("timings", "sequence"),
+    call,
+)

@@ -14,6 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from .arrays import Arrays
 from .export_state import ExportState
+from .graph_file import weight_files
 from .variants import GPUS
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
@@ -104,6 +105,8 @@ def quantise_nodes(
 ) -> None:
     """Write `source` with these nodes in 8 bits; ranges of activations are kept in the file `ranges` if it is named."""
     behind = activations_behind(onnx.load(source, load_external_data=False).graph, nodes)
+    if is_large := bool(weight_files(source)):
+        target.with_name(f"{target.name}.data").unlink(missing_ok=True)  # weights would be written behind its end
     with contextlib.redirect_stdout(io.StringIO()):  # the calibrator prints
         quantize_static(
             source,
@@ -116,6 +119,7 @@ def quantise_nodes(
             per_channel=True,
             op_types_to_quantize=[*STATIC_OPS, *ACTIVATIONS],
             nodes_to_quantize=[*nodes, *behind],
+            use_external_data_format=is_large,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": list(FLOAT_OUTPUTS),
                 # GPU kernels want ranges with their zero in the middle.

@@ -20,12 +20,12 @@ from .export_state import ExportState
 from .fitting import quantise_fitted
 from .fusion import measure_fusion
 from .graph_file import save_graph, weight_files
-from .int8 import NotApplicable, quantisable, quantise_nodes, types_for
+from .int8 import NotApplicable, quantisable, types_for
 from .plan import advice
 from .records import Candidate
 from .step import Step
 from .trace import strip
-from .variants import FP16, FP32, INT8, SEARCHED
+from .variants import FP16, FP32, GPUS, INT8, SEARCHED
 
 BLOCK = 128  # weights that share a scale
 INTEGER_PRODUCTS = 4  # MatMulNBits' level that computes with 8 bits; the others compute in float, slower than fp32
@@ -33,14 +33,10 @@ INTEGER_PRODUCTS = 4  # MatMulNBits' level that computes with 8 bits; the others
 
 def _int8(state: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
     types = types_for(cpu_flags(), state.definition.serve.provider)
-    nodes, excluded = quantisable(onnx.load(source), state.definition.quantise.exclude)
+    nodes, excluded = quantisable(onnx.load(source, load_external_data=False), state.definition.quantise.exclude)
     if not nodes:
         raise NotApplicable("no node that it could quantise")
-    if weight_files(source):
-        quantise_nodes(state, source, target, nodes, types)
-        return excluded, f"{types.note}, per channel, not fitted since NNCF takes no weights beside the graph"
-    quantise_fitted(state, source, target, nodes, types)
-    return excluded, f"{types.note}, per channel, fitted by NNCF"
+    return excluded, quantise_fitted(state, source, target, nodes, types)
 
 
 def _dynamic(_: ExportState, source: Path, target: Path) -> tuple[tuple[str, ...], str]:
@@ -91,7 +87,8 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
     target = state.scratch / f"{variant}.onnx"
     excluded, note = MAKERS[variant](state, source, target)
     proto = onnx.load(target)
-    before, after = ([node.op_type for node in p.graph.node] for p in (onnx.load(source), proto))
+    read = onnx.load(source, load_external_data=False)
+    before, after = ([node.op_type for node in p.graph.node] for p in (read, proto))
     if before == after and variant != FP16:
         raise NotApplicable("no node that it could quantise")
     write_graph(target, proto)
@@ -99,7 +96,12 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
 
 
 def count_nodes(state: ExportState, candidate: Candidate) -> Candidate:
-    """Return the candidate with its count of quantised and fused nodes; say it if they differ."""
+    """Return the candidate with its count of quantised and fused nodes; say it if they differ.
+
+    Nothing is counted for a GPU, whose kernels this machine needn't have.
+    """
+    if state.definition.serve.provider in GPUS:
+        return candidate
     fusion = measure_fusion(candidate.path)
     if fusion.fault:
         state.say(f"      {candidate.variant}: {fusion.fault}")

@@ -38,15 +38,15 @@ class Search:
         self.state = state
         self.source = preprocess_graph(state)
         self.types = types_for(cpu_flags(), state.definition.serve.provider)
-        self.nodes, _ = quantisable(onnx.load(self.source), state.definition.quantise.exclude)
+        self.nodes, _ = quantisable(onnx.load(self.source, load_external_data=False), state.definition.quantise.exclude)
         self.acceptance = select_acceptance(state)
         self.certify_rows = state.split.units("certify")
+        self.graph, self.note = state.scratch / f"{SEARCHED}.onnx", ""
 
-    def graph(self, nodes: list[str], target: Path) -> Path:
-        """Write the graph, fitted to these nodes in 8 bits, to `target`."""
-        quantise_fitted(self.state, self.source, target, nodes, self.types)
-        write_graph(target, onnx.load(target))
-        return target
+    def make_graph(self, nodes: list[str]) -> None:
+        """Write the graph with these nodes in 8 bits; `note` says how it was made."""
+        self.note = quantise_fitted(self.state, self.source, self.graph, nodes, self.types)
+        write_graph(self.graph, onnx.load(self.graph))
 
     def outputs(self, graph: Path) -> Outputs:
         """Return a graph's outputs for the select rows."""
@@ -65,14 +65,15 @@ class Search:
             target.unlink(missing_ok=True)
 
     def holds(self, nodes: list[str]) -> bool:
-        """Return whether the certify rows would most likely accept these nodes, if they are like the select rows."""
-        target = self.state.scratch / "trial.onnx"
+        """Return whether the certify rows would most likely accept these nodes, if they are like the select rows.
+
+        The graph stays until the next try.
+        """
         try:
-            return self.keeps_budget(self.graph(nodes, target), LIKELIER)
+            self.make_graph(nodes)
+            return self.keeps_budget(self.graph, LIKELIER)
         except (GraphCrashed, ValueError, RuntimeError):
             return False
-        finally:
-            target.unlink(missing_ok=True)
 
     def keeps_budget(self, graph: Path, chance: float) -> bool:
         """Return whether the select rows foresee that the certify rows accept a graph with this chance."""
@@ -139,9 +140,8 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     if not chosen:
         return None
     left = tuple(sorted(set(search.nodes) - set(chosen)))
-    note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.types.note}, per channel, fitted by NNCF"
-    target = search.graph(chosen, state.scratch / f"{SEARCHED}.onnx")
-    return count_nodes(state, Candidate(SEARCHED, target, left, note))
+    note = f"{len(chosen)} of {len(search.nodes)} nodes in 8 bits: {search.note}"
+    return count_nodes(state, Candidate(SEARCHED, search.graph, left, note))
 
 
 def describe(sensitivity: Sensitivity, graph: str, search: Search, chosen: list[str]) -> str:

@@ -17,6 +17,9 @@ INT8 = "int8"
 SEARCHED = "mixed"  # made by the step `search`
 EVERY: tuple[str, ...] = get_args(Variant)
 GPUS = {"cuda", "tensorrt"}
+# ONNX Runtime multiplies 8 bits on GPUs by TensorRT alone; its CUDA kernels turn them into floats at each call.
+# Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (quantization on GPU)
+WITHOUT_INT8 = "cuda"
 HALF_FLOATS = "asimdhp"  # other CPUs convert half floats to floats and back around each operator
 
 
@@ -28,5 +31,8 @@ def competing_variants(
         return EVERY
     if definition.quantise.variants:
         return definition.quantise.variants
-    has_half_floats = definition.serve.provider in GPUS or HALF_FLOATS in (cpu_flags() if flags is None else flags)
+    provider = definition.serve.provider
+    if provider == WITHOUT_INT8:
+        return (FP16, FP32)
+    has_half_floats = provider in GPUS or HALF_FLOATS in (cpu_flags() if flags is None else flags)
     return (INT8, FP16, FP32) if has_half_floats else (INT8, FP32)

@@ -57,7 +57,8 @@ class QuantiseSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variants: tuple[Variant, ...] = ()
     """Variants that compete; the fastest that keeps the budget is served.
 
-    An empty list stands for `int8`, `fp32` and, where the processor computes with half floats, `fp16`.
+    An empty list stands for `int8`, `fp32` and, where the processor computes with half floats, `fp16`; for `fp16` and
+    `fp32` if `serve.provider` is `cuda`.
     """
     max_accuracy_drop: Share = 0.01
     """Budget: largest loss of score against torch [share], 0.01 is one point of accuracy."""

@@ -26,6 +26,25 @@ def drop_zip_maps(graph: onnx.GraphProto) -> None:
         graph.node.remove(node)
 
 
+def lift_constants(graph: onnx.GraphProto) -> None:
+    """Make initialisers of the nodes that give a constant tensor: quantisers look for weights nowhere else."""
+    outputs = {output.name for output in graph.output}
+    tensors = {
+        node.output[0]: attribute.t
+        for node in graph.node
+        if node.op_type == "Constant" and node.output[0] not in outputs
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    for name, tensor in tensors.items():
+        initialiser = graph.initializer.add()
+        initialiser.CopyFrom(tensor)
+        initialiser.name = name
+    kept = [node for node in graph.node if node.output[0] not in tensors]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def keep_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
     """Keep the outputs `names` in this order, or all that are tensors of numbers; nodes behind others go.
 

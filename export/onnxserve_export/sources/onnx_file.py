@@ -23,6 +23,7 @@ from .graph_edit import (
     fixed_batch,
     free_batch,
     keep_outputs,
+    lift_constants,
     rename,
     without_initialisers,
 )
@@ -114,6 +115,7 @@ class OnnxSource(SourceModel):
         """Return the graph with the handler's inputs, in a newer opset where quantisers need one."""
         matched = match_inputs(self, own_example := self._own_ranks(example))
         proto = upgrade(self.proto)
+        lift_constants(proto.graph)
         ranges = _ranges(proto, {own: name for name, own in matched.items()})
         for own, name in zip(self._names, output_names(self._names, example), strict=True):
             rename(proto.graph, own, name)

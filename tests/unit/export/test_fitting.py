@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxserve_export.batches import Batches, write_batches
-from onnxserve_export.fitting import fit_graph, has_attention, remove_pairs
+from onnxserve_export.fitting import fit_graph, has_attention, quantise_fitted, remove_pairs
+from onnxserve_export.fusion import Fusion, measure_fusion
+from onnxserve_export.int8 import types_for
 
 # Prints that it got to the end; a socket that is opened to another machine ends it before.
 FIT = """
@@ -91,6 +95,19 @@ def test_nodes_that_stay_in_float_keep_their_bias(products, calibrate, tmp_path)
     np.testing.assert_array_equal(run(fitted, calibrate), run(products, calibrate))
 
 
+def test_operators_that_are_never_in_8_bits_keep_their_bias(tmp_path):
+    draws = np.random.default_rng(2)
+    weights = [tensor("weight", draws.normal(size=(2, 3, 3, 3))), tensor("bias", draws.normal(size=3))]
+    node = helper.make_node("ConvTranspose", ["image", "weight", "bias"], ["y"], name="up")
+    ends = [value("image", "batch", 2, 4, 4)], [value("y", "batch", 3, 6, 6)]
+    graph = helper.make_graph([node], "g", *ends, weights)
+    source, fitted = tmp_path / "up.onnx", tmp_path / "fitted.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), source)
+    images = write_batches([{"image": draws.normal(size=(8, 2, 4, 4)).astype(np.float32)}] * 2, tmp_path / "i.npz")
+    fit_graph(source, fitted, images, [])
+    np.testing.assert_array_equal(run(fitted, images), run(source, images))
+
+
 def test_nobody_is_told_that_a_graph_was_quantised(products, calibrate, tmp_path):
     arguments = [str(products), str(tmp_path / "fitted.onnx"), str(calibrate.path)]
     home = tmp_path / "home"
@@ -117,9 +134,49 @@ def test_pairs_go_and_what_they_read_stays():
     ]
     nodes = [*pair, helper.make_node("MatMul", ["d", "w"], ["y"])]
     graph = helper.make_graph(nodes, "g", [value("x", 1, 2)], [value("y", 1, 2)], ranges)
-    remove_pairs(graph)
+    remove_pairs(graph, own=set())
     assert [(node.op_type, list(node.input)) for node in graph.node] == [("MatMul", ["x", "w"])]
     assert [weight.name for weight in graph.initializer] == ["w"]
+
+
+def test_pairs_of_the_graph_itself_stay_and_so_do_weights_that_only_an_inner_graph_reads():
+    names = ["scale", "own_scale", "inner"]
+    ranges = [tensor(name, np.array(0.1)) for name in names]
+    branch = helper.make_graph([helper.make_node("Identity", ["inner"], ["z"])], "b", [], [value("z")])
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "own_scale"], ["own_q"]),
+        helper.make_node("DequantizeLinear", ["own_q", "own_scale"], ["own_d"]),
+        helper.make_node("QuantizeLinear", ["own_d", "scale"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["d"]),
+        helper.make_node("If", ["d"], ["y"], then_branch=branch, else_branch=branch),
+    ]
+    graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], ranges)
+    remove_pairs(graph, own={"own_q", "own_d", "y"})
+    assert [(node.op_type, node.input[0]) for node in graph.node] == [
+        ("QuantizeLinear", "x"), ("DequantizeLinear", "own_q"), ("If", "own_d"),
+    ]  # fmt: skip
+    assert [weight.name for weight in graph.initializer] == ["own_scale", "inner"]
+
+
+def test_a_graph_that_nncf_cannot_take_is_quantised_without_being_fitted_and_the_note_says_why(
+    products, calibrate, tmp_path
+):
+    proto = onnx.load(products)
+    proto.graph.node[-1].output[0] = "sums of narrow"
+    proto.graph.node.append(helper.make_node("Cast", ["sums of narrow"], ["y"], name="to itself", to=TensorProto.FLOAT))
+    onnx.save(proto, products)
+    serve = SimpleNamespace(provider="auto")
+    state: Any = SimpleNamespace(groups=SimpleNamespace(calibrate=calibrate), definition=SimpleNamespace(serve=serve))
+    target = tmp_path / "int8.onnx"
+    note = quantise_fitted(state, products, target, ["first", "second"], types_for(["avx512_vnni"]))
+    assert "not fitted: NNCF fails with KeyError" in note
+    assert measure_fusion(target) == Fusion(2, 2)
+
+
+def test_an_export_without_nncf_names_the_package_before_it_begins():
+    code = "import sys; sys.modules['nncf'] = None; import onnxserve_export.steps"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert completed.stderr.splitlines()[-1] == "ModuleNotFoundError: nncf is not installed"
 
 
 @pytest.mark.parametrize(

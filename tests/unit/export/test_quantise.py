@@ -1,7 +1,7 @@
 """Variants as they are made: int8 doesn't move with the batch and fuses, weights have blocks, nodes are searched."""
 
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from onnxserve_export import search
 from onnxserve_export.batches import write_batches
 from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
-from onnxserve_export.fusion import Fusion
-from onnxserve_export.graph_file import save_graph
+from onnxserve_export.fusion import NOT_QUANTISED, Fusion
+from onnxserve_export.graph_file import save_graph, weight_files
+from onnxserve_export.int8 import quantise_nodes, types_for
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.quantise import make_candidate
 from onnxserve_export.sensitivity import FILE
@@ -59,13 +60,35 @@ def test_nodes_are_not_searched_if_int8_keeps_the_budget(circle, monkeypatch):
 
 
 def test_nodes_are_searched_if_int8_misses_the_budget(circle, monkeypatch):
-    monkeypatch.setattr(search.Search, "keeps_budget", lambda self, graph, chance: quantised_in(graph) <= 2)
+    tries: list[Path] = []
+
+    def keeps_budget(_: search.Search, graph: Path, __: float) -> bool:
+        tries.append(graph)
+        return quantised_in(graph) <= 2
+
+    fits = counted(search, "quantise_fitted", monkeypatch)
+    monkeypatch.setattr(search.Search, "keeps_budget", keeps_budget)
     state = after("search", circle, monkeypatch, whole_graph_holds=False)
     [mixed] = [candidate for candidate in state.candidates if candidate.variant == "mixed"]
     assert state.sensitivity is not None
     assert len(state.sensitivity.damage) == LAYERS
     assert (len(mixed.excluded), mixed.fusion.quantised) == (1, 2)
     assert mixed.note.startswith("2 of 3 nodes in 8 bits")
+    assert mixed.note.endswith("fitted by NNCF")
+    assert len(fits) == len(tries) == 1, "the graph that was tried is the variant"
+
+
+def counted(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """A list that grows with each call of a function."""
+    calls: list[None] = []
+    function = getattr(module, name)
+
+    def call(*arguments: Any) -> Any:
+        calls.append(None)
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, call)
+    return calls
 
 
 def quantised_in(path: Path) -> int:
@@ -86,9 +109,9 @@ def product(tmp_path: Path) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(("variant", "bits"), [("w8", 8), ("w4", 4)])
-def test_weights_alone_have_blocks_of_128_and_are_multiplied_as_integers(product, tmp_path, variant, bits):
+def test_weights_alone_have_blocks_of_128_and_are_multiplied_as_integers(product, tmp_path, circle, variant, bits):
     onnx.save(product, tmp_path / "source.onnx")
-    state: Any = SimpleNamespace(scratch=tmp_path, say=print)
+    state: Any = SimpleNamespace(scratch=tmp_path, say=print, definition=read_definition(circle))
     candidate = make_candidate(state, variant, tmp_path / "source.onnx")
     [node] = onnx.load(candidate.path).graph.node
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
@@ -103,8 +126,30 @@ def test_a_graph_whose_weights_lie_beside_it_is_quantised_without_being_fitted(p
     groups = SimpleNamespace(calibrate=write_batches([batch], tmp_path / "rows.npz"))
     state: Any = SimpleNamespace(scratch=tmp_path, say=print, groups=groups, definition=read_definition(circle))
     candidate = make_candidate(state, "int8", tmp_path / "source.onnx")
-    assert "not fitted" in candidate.note
+    assert candidate.note.endswith("not fitted: NNCF takes no weights beside the graph")
     assert candidate.fusion == Fusion(1, 1)
+
+
+def test_kernels_are_not_counted_for_a_gpu(product, tmp_path):
+    onnx.save(product, tmp_path / "source.onnx")
+    definition = SimpleNamespace(serve=SimpleNamespace(provider="tensorrt"))
+    state: Any = SimpleNamespace(scratch=tmp_path, say=print, definition=definition)
+    assert make_candidate(state, "w8", tmp_path / "source.onnx").fusion == NOT_QUANTISED
+
+
+def test_weights_beside_a_graph_stay_beside_it_when_it_is_quantised_and_take_the_place_of_former_ones(
+    product, tmp_path, circle
+):
+    save_graph(product, tmp_path / "source.onnx", limit=0)
+    batch = {"x": np.random.default_rng(1).normal(size=(4, 256)).astype(np.float32)}
+    groups = SimpleNamespace(calibrate=write_batches([batch], tmp_path / "rows.npz"))
+    state: Any = SimpleNamespace(groups=groups, definition=read_definition(circle))
+    target, sizes = tmp_path / "int8.onnx", []
+    for _ in range(2):
+        quantise_nodes(state, tmp_path / "source.onnx", target, ["product"], types_for(["avx512_vnni"]))
+        [weights] = weight_files(target)
+        sizes.append(weights.stat().st_size)
+    assert sizes[0] == sizes[1] >= 256 * 32
 
 
 PRODUCT = (("x", 256), ("y", 32))

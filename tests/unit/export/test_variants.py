@@ -29,10 +29,15 @@ def test_by_default_int8_and_fp32_compete(circle, flags):
     assert competing_variants(changed(circle, "quantise", variants=()), ExportOptions(), flags) == ("int8", "fp32")
 
 
-@pytest.mark.parametrize(("provider", "flags"), [("cuda", []), ("tensorrt", []), ("auto", ["asimdhp"])])
+@pytest.mark.parametrize(("provider", "flags"), [("tensorrt", []), ("auto", ["asimdhp"])])
 def test_half_floats_compete_where_the_processor_computes_with_them(circle, provider, flags):
     definition = changed(changed(circle, "quantise", variants=()), "serve", provider=provider)
     assert competing_variants(definition, ExportOptions(), flags) == ("int8", "fp16", "fp32")
+
+
+def test_8_bits_do_not_compete_on_kernels_that_would_turn_them_into_floats(circle):
+    definition = changed(changed(circle, "quantise", variants=()), "serve", provider="cuda")
+    assert competing_variants(definition, ExportOptions(), ["avx512_vnni"]) == ("fp16", "fp32")
 
 
 def test_what_a_definition_names_competes_and_every_variant_where_that_is_asked_for(circle):

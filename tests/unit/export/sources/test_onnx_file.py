@@ -118,6 +118,15 @@ def test_weights_that_are_listed_as_inputs_need_not_be_given(tmp_path):
     check_graph(model, rows(3), {}, [rows(2)], tmp_path)
 
 
+def test_weights_that_are_constant_nodes_become_initialisers_where_quantisers_look_for_them(tmp_path):
+    proto = linear()
+    proto.graph.node.insert(0, helper.make_node("Constant", [], ["w"], value=proto.graph.initializer[0]))
+    del proto.graph.initializer[:]
+    lifted = check_graph(OnnxSource(proto, "g"), rows(3), {}, [rows(2)], tmp_path)
+    assert [node.op_type for node in lifted.graph.node] == ["MatMul", "ReduceMax"]
+    assert [tensor.name for tensor in lifted.graph.initializer] == ["w"]
+
+
 def test_weights_in_files_beside_the_graph_are_read(tmp_path):
     onnx.save(linear(), tmp_path / "model.onnx", save_as_external_data=True, location="model.data", size_threshold=0)
     model = open_source("model.onnx", tmp_path, {})
