@@ -1,4 +1,4 @@
-"""The frames of an MP3: each says where the next one begins, and most often the first how many bytes they have together.
+"""The frames of an MP3: each says where the next one begins, and mostly the first how many bytes they all have.
 
 Sources: ISO/IEC 11172-3 and 13818-3, sections 2.4.1.3 and 2.4.2.3; http://gabriel.mp3-tech.org/mp3infotag.html, and
 Fraunhofer's VBRI.
