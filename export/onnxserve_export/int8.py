@@ -95,7 +95,7 @@ def quantisable(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> tuple[list
 
 
 def activations_behind(graph: onnx.GraphProto, nodes: Collection[str]) -> list[str]:
-    """Names of the activations that read nothing but the output of one of these nodes."""
+    """Return the names of the activations that read nothing but the output of one of these nodes."""
     outputs = {node.output[0] for node in graph.node if node.name in nodes}
     return [node.name for node in graph.node if node.op_type in ACTIVATIONS and node.input[0] in outputs]
 

@@ -7,7 +7,7 @@ answered every row that was compared as its source does, within float tolerance;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,7 @@ def proof_of(summary: Mapping[str, Any]) -> str:
 
 def read_proof_kind(path: Path) -> str:
     """Return the proof of an archive: `unproven` without evidence of ours, empty for a file that can't be read."""
-    try:
-        with open_archive(path) as archive:
-            if EVIDENCE not in archive.namelist():
-                return UNPROVEN
-            return proof_of(msgspec.json.decode(member(archive, EVIDENCE))["summary"])
-    except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return ""
+    return _read(path, lambda _, summary: UNPROVEN if summary is None else proof_of(summary))
 
 
 def why_no_profile(summary: Mapping[str, Any]) -> str:
@@ -48,11 +42,20 @@ def why_no_profile(summary: Mapping[str, Any]) -> str:
 
 def read_why_no_profile(path: Path) -> str:
     """Return the same of an archive; empty for a file that can't be read."""
+
+    def why(names: list[str], summary: Mapping[str, Any] | None) -> str:
+        return "" if PROFILE in names else why_no_profile(summary or {}) or "it has no profile of the rows of its proof"
+
+    return _read(path, why)
+
+
+def _read(path: Path, judge: Callable[[list[str], Mapping[str, Any] | None], str]) -> str:
+    """Return what `judge` says of an archive's files and summary, None without evidence; empty if it can't be read."""
     try:
         with open_archive(path) as archive:
             names = archive.namelist()
-            summary = msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else {}
-            return "" if PROFILE in names else why_no_profile(summary) or "it has no profile of the rows of its proof"
+            summary = msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else None
+        return judge(names, summary)
     except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return ""
 
