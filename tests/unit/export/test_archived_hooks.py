@@ -6,15 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from onnxserve.archive import contents, write_archive
-from onnxserve.archive.proof import ProofArray, ProofRow, proof_rows
 from onnxserve.errors import OnnxserveError
 from onnxserve_export.export import export_model
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
+from tests.helpers.forged_proof import forged_proof
 from tests.unit.export.test_served_task import QUALITY, with_handler
 
 HONEST = QUALITY.replace("WORTH", "1.0")
@@ -53,12 +52,7 @@ def changed(archive: Path, target: Path, code: str = "", *, wrong_rows: bool = F
     [handler] = [name for name in members if name.endswith("/custom_handler.py")]
     members[handler] += code.encode()
     if wrong_rows:
-        rows = proof_rows(members["proof.jsonl"])
-        other = {"outside": "inside", "inside": "outside"}
-        for number, row in enumerate(rows[: len(rows) // 5]):
-            [(name, output)] = row.outputs.items()
-            rows[number] = ProofRow(row.input, other[row.label], {name: ProofArray.of(output.array()[::-1])})
-        members["proof.jsonl"] = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+        members["proof.jsonl"] = forged_proof(members["proof.jsonl"])
     write_archive(target, members, manifest)
     return target
 

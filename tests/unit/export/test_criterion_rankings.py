@@ -98,6 +98,20 @@ def test_queries_whose_documents_are_all_as_relevant_are_no_rankings(tmp_path):
     assert acceptance.verdict(acceptance.compare(outputs)) != ""  # one ranking certifies nothing
 
 
+def check_levels(counted, draws, right, wrong, queries):
+    """Check that only counting by queries keeps the level where whole queries go wrong at the edge of the budget."""
+    documents = len(right["scores"]) // queries
+    passes = dict.fromkeys(counted, 0)
+    for _ in range(TRIES):
+        outputs = mixed(right, wrong, np.repeat(draws.random(queries) < BUDGET, documents))
+        for is_query, acceptance in counted.items():
+            passes[is_query] += not acceptance.verdict(acceptance.compare(outputs))
+    assert passes[False] / TRIES > 2 * FIRST_LEVEL
+    assert passes[True] / TRIES <= FIRST_LEVEL + EDGE
+    whole = counted[True].compare(wrong)
+    assert (whole.rows, whole.drop) == (queries, 1)
+
+
 def test_a_reranker_that_is_beyond_the_budget_by_whole_queries_is_seldom_accepted_without_labels(tmp_path):
     """Pairs of one query go wrong together: counted one by one, they would certify what a few queries can't."""
     draws, queries, documents = np.random.default_rng(23), 40, 30
@@ -110,15 +124,7 @@ def test_a_reranker_that_is_beyond_the_budget_by_whole_queries_is_seldom_accepte
     counted = {
         is_query: Acceptance(options, rows, right, basis=Basis(False, queries=is_query)) for is_query in (False, True)
     }
-    passes = dict.fromkeys(counted, 0)
-    for _ in range(TRIES):
-        outputs = mixed(right, wrong, np.repeat(draws.random(queries) < BUDGET, documents))
-        for is_query, acceptance in counted.items():
-            passes[is_query] += not acceptance.verdict(acceptance.compare(outputs))
-    assert passes[False] / TRIES > 2 * FIRST_LEVEL
-    assert passes[True] / TRIES <= FIRST_LEVEL + EDGE
-    whole = counted[True].compare(wrong)
-    assert (whole.rows, whole.drop) == (queries, 1)
+    check_levels(counted, draws, right, wrong, queries)
 
 
 def by_halves(outputs, labels):
@@ -141,15 +147,7 @@ def test_pairs_of_one_query_are_one_observation_of_a_metric_and_of_another_task_
     code = options.folder / "model.py"
     code.write_text(f"{code.read_text()}\n\nimport numpy as np\n\n{inspect.getsource(by_halves)}")
     counted = {is_query: Acceptance(options, rows, right, basis=Basis(queries=is_query)) for is_query in (False, True)}
-    passes = dict.fromkeys(counted, 0)
-    for _ in range(TRIES):
-        outputs = mixed(right, wrong, np.repeat(draws.random(queries) < BUDGET, documents))
-        for is_query, acceptance in counted.items():
-            passes[is_query] += not acceptance.verdict(acceptance.compare(outputs))
-    assert passes[False] / TRIES > 2 * FIRST_LEVEL
-    assert passes[True] / TRIES <= FIRST_LEVEL + EDGE
-    whole = counted[True].compare(wrong)
-    assert (whole.rows, whole.drop) == (queries, 1)
+    check_levels(counted, draws, right, wrong, queries)
     assert least_rows(options, FIRST_LEVEL, Basis(queries=True)) == mean_rows_needed(BUDGET, FIRST_LEVEL)
 
 
