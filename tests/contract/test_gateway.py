@@ -20,6 +20,7 @@ from tests.helpers import plain_http
 from tests.helpers.gateway import BODY, STABLE, client_of, config, gateway_of
 from tests.helpers.observed import observing, samples
 from tests.helpers.upstream import Upstream, listening, versioned
+from tests.helpers.waiting import wait_for
 
 
 def test_nginx_accepts_what_is_rendered(tmp_path):
@@ -132,11 +133,10 @@ def test_labels_move_under_load_without_a_failure(client):
 def test_a_shadow_gets_copies_and_its_failures_and_delays_reach_nobody(client, upstream):
     upstream.answer = lambda path, _: (500, b"{}") if path.endswith("2.0") else versioned(path)
     client.set_roles(shadow=Share("2.0", 100))
-    answers = [client.post(body=f"[{number}]".encode()) for number in range(10)]
-    assert {answer.json()["version"] for answer in answers} == {"1.0"}
-    deadline = time.monotonic() + 5
-    while Counter(upstream.paths())["/predictions/demo/2.0"] < 10 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    for number in range(10):
+        assert client.post(body=f"[{number}]".encode()).json()["version"] == "1.0"
+        # The gateway drops copies while too many are under way, which is another test's subject.
+        wait_for(lambda: Counter(upstream.paths())["/predictions/demo/2.0"] == number + 1)  # noqa: B023 - called at once
     copies = [request for request in upstream.requests if request.path.endswith("2.0")]
     assert sorted(request.body for request in copies) == sorted(f"[{number}]".encode() for number in range(10))
     ids = {request.headers["x-request-id"] for request in upstream.requests if request.path.endswith("1.0")}

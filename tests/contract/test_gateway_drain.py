@@ -6,9 +6,7 @@ import itertools
 import signal
 import socket
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -23,15 +21,9 @@ from tests.helpers.keepalive import KeepAlive, running, total
 from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned
+from tests.helpers.waiting import wait_for
 
 WAIT_S = 20
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def stopping(client: Client) -> threading.Thread:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +17,12 @@ from tests.helpers.gateway import opened
 from tests.helpers.messages import SERVICE, message_of
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import Upstream, versioned
+from tests.helpers.waiting import wait_for
 
 EJECT_AFTER = 20  # failures.js: second tries that failed within a second
 MARK = {"x-onnxserve-error": "internal_error"}
 OURS = json.dumps({"error": {"type": "internal_error", "reason": "r", "where": "w"}}).encode()
 WORDS = base64.b64encode(OURS).decode()  # as the plugin sends them along (Attempt.java)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def failing(version: str, status: int = 503) -> Callable[[str, bytes], tuple[int, bytes]]:

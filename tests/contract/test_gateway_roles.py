@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +22,7 @@ from onnxserve.gateway.nginx_process import start
 from tests.helpers.gateway import STABLE, Client, opened
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.helpers.waiting import wait_for
 
 
 def stable(version: str) -> Callable[[Roles], Roles]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +20,9 @@ from onnxserve.errors import ServerError
 from onnxserve.supervisor import Backoff, Events, Stopped, StopSignals, Supervisor, Watchdog
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.supervised import QUICK, Small, Started
+from tests.helpers.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def events(state: Path, service: str) -> list[str]:

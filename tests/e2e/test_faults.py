@@ -28,8 +28,9 @@ from onnxserve.torchserve import free_ports
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.keepalive import KeepAlive, running, total
 from tests.helpers.retrying import Crowd, asking, fresh_row
-from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import ROOT
+from tests.helpers.waiting import wait_for
 
 CLIENTS = 6
 PATH = "/predictions/circle"

@@ -15,7 +15,8 @@ from onnxserve.archive.revoke import revoke
 from tests.helpers import plain_http
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.retrying import fresh_row
-from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in
+from tests.helpers.waiting import wait_for
 
 pytestmark = needs_plugin
 ANSWER_S = 60

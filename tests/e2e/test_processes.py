@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,8 +17,8 @@ from onnxserve.errors import ServerError
 from onnxserve.processes import end_stale_processes
 from onnxserve.torchserve import Management, Settings, start_server
 from tests.helpers.torchserve import ROOT, stock_config
+from tests.helpers.waiting import wait_for
 
-READY_S = 120
 # A supervisor that is killed: starts TorchServe, says where its processes are, and waits.
 SUPERVISOR = """
 import sys, time
@@ -40,13 +38,6 @@ for path in sys.argv[1:]:
     except PermissionError:
         print("refused")
 """
-
-
-def wait_for(condition: Callable[[], object], seconds: float = READY_S) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ready(management: Management) -> bool:

@@ -8,8 +8,9 @@ import pytest
 from onnxserve.archive import reconfigure
 from onnxserve.errors import ReleaseError, ServerError
 from onnxserve.gateway import Auto, Canary
-from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import Load, running
+from tests.helpers.waiting import wait_for
 
 BODY = json.dumps([0.0, 0.1]).encode()
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import ROOT
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

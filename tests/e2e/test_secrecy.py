@@ -14,7 +14,8 @@ from onnxserve.gateway import Share
 from tests.helpers import plain_http
 from tests.helpers.messages import SERVICE
 from tests.helpers.secrets import JSON, KEPT, NUMBER, OWN_ID, SECRET, Body, bodies, forms, messages
-from tests.helpers.serving import READY_S, Serving, serving, settings_in, wait_for
+from tests.helpers.serving import READY_S, Serving, serving, settings_in
+from tests.helpers.waiting import wait_for
 
 TABLES = """
 [predictions]

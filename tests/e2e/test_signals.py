@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.helpers.serving import Serving, settings_in, wait_for
+from tests.helpers.serving import Serving, settings_in
 from tests.helpers.torchserve import ROOT
+from tests.helpers.waiting import wait_for
 
 SHELL = 'trap "" INT; "$@" & echo $! >"$0"; wait $!'  # some shells ignore it for a background job by themselves
 

@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,16 +21,10 @@ from onnxserve.torchserve import Management, Settings
 from tests.e2e.test_refusal import rewrite
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.torchserve import ROOT
+from tests.helpers.waiting import wait_for
 
 READY_S = 150
 CIRCLE = ("circle", "1.0.0")
-
-
-def wait_for(condition: Callable[[], object], seconds: float = READY_S) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

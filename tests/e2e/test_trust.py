@@ -16,8 +16,9 @@ from onnxserve.errors import ServerError
 from onnxserve.torchserve import Settings, start_server
 from tests.helpers import plain_http
 from tests.helpers.hostile_archives import EVIL, HOSTILE
-from tests.helpers.serving import Serving, serving, settings_in, wait_for
+from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import ROOT, wait_until_ready
+from tests.helpers.waiting import wait_for
 
 BODY = {"instances": [[0.0, 0.1]]}
 

@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,10 @@ from onnxserve.release import ReleaseService
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
+from tests.helpers.waiting import wait_for
 
 READY_S = 180
 STOP_S = 90
-
-
-def wait_for(condition: Callable[[], object], seconds: float = READY_S) -> None:
-    """Poll until it holds, or fail after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @dataclass

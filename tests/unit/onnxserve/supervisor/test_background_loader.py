@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -18,6 +16,7 @@ from onnxserve.supervisor.background_loader import BackgroundLoader
 from onnxserve.supervisor.service import Running
 from onnxserve.torchserve import Management, Settings
 from tests.helpers.fakes import FakeTorchServe
+from tests.helpers.waiting import wait_for
 
 WAIT_S = 30
 
@@ -72,13 +71,6 @@ def loader_of(
 
 def reported(settings: Settings) -> list[str]:
     return [json.loads(line)["detail"] for line in (settings.state / "supervisor.log").read_text().splitlines()]
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_has_no_traffic_is_registered_once_and_what_is_there_is_left_alone(settings):
