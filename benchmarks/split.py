@@ -50,7 +50,7 @@ WHY = """
   onnxruntime does in process.
 - **More than one batch under way.** A worker gets its next batch when it has answered the last one. TorchServe's
   `asyncCommunication`, which sends it earlier, loses requests that don't stream, so we don't use it. Two workers on two
-  cores overlap instead: with 64 clients the cores idle for a tenth of the time with `segment`, and for less with others.
+  cores overlap instead: with 64 clients the cores idle for an eighth of the time with `segment`, less with the others.
 
 ## What costs what in the gateway
 
