@@ -36,7 +36,7 @@ def test_a_mistake_is_told_as_the_export_tells_it_and_the_next_draft_has_another
     (model / "model.py").write_text("def load(:\n")
     with pytest.raises(OnnxserveError, match="invalid syntax") as failure:
         exporter.export(model)
-    assert "model.py" in str(failure.value)
+    assert f"where: {model / 'model.py'}:1" in str(failure.value)
     assert "Traceback" not in str(failure.value)
     (model / "model.py").write_text(source)
     archive = exporter.export(model)
