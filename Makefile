@@ -21,12 +21,13 @@ help: ## show this list
 # that can't be exported leaves the others serving.
 EXPORTED := $(foreach model,$(MODELS),$(if $(wildcard $(STORE)/$(model)-[0-9]*.mar),$(STORE)/.$(model)))
 
-serve: $(STORE)/.$(firstword $(MODELS)) $(EXPORTED) ## install everything, export the models and serve them
-	@$(MAKE) -j2 -k --no-print-directory EXPORT='$$(EXPORT_AND_JOIN)' server export
-
 CUSTOMERS := models/churn/store/data/customers.parquet
 
-server: $(CUSTOMERS)
+serve: $(STORE)/.$(firstword $(MODELS)) $(EXPORTED) $(CUSTOMERS) ## install everything, export the models and serve them
+	@$(MAKE) -j2 -k --no-print-directory EXPORT='$$(EXPORT_AND_JOIN)' server export
+
+# It depends on nothing, since make would begin an export before it went on with a second step of this.
+server:
 	$(BIN)/onnxserve serve --features models/churn/store
 
 # The feature server reads it; the export of `churn` writes the same.

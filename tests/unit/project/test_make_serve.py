@@ -32,6 +32,11 @@ case "$1 $2" in
 esac
 """
 
+# It runs models/churn/data.py, which writes the table of the feature store.
+PYTHON = """#!/bin/sh
+mkdir -p models/churn/store/data && touch models/churn/store/data/customers.parquet
+"""
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -43,12 +48,13 @@ def checkout(tmp_path: Path) -> Path:
         (tmp_path / "models" / name).mkdir(parents=True)
         for file in ("model.toml", "model.py", "golden.jsonl"):
             (tmp_path / "models" / name / file).touch()
-    for file in ("pyproject.toml", "models/churn/data.py", "models/churn/store/data/customers.parquet"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "models" / "churn").mkdir()
+    for file in ("pyproject.toml", "models/churn/data.py"):
         (tmp_path / file).touch()
-    program = tmp_path / ".venv" / "bin" / "onnxserve"
-    program.write_text(PROGRAM)
-    program.chmod(0o755)
+    for name, text in (("onnxserve", PROGRAM), ("python", PYTHON)):
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text(text)
+        program.chmod(0o755)
     (tmp_path / ".venv" / ".installed").touch()
     return tmp_path
 
