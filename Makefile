@@ -11,13 +11,36 @@ UV      := $(BIN)/uv pip install -q
 # Tests start hundreds of processes. Where the environment forbids bytecode, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
+.PHONY: help serve server test programs contract e2e check lint types reference imports unit export load wheel bench gpu-test site soak chaos lock frontend flaws clean clean-all
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1  \2/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-10s%s\n", name, $$0}'
 
-serve: export ## install everything, export the models and serve them
+# The first model serves while the others are exported; each of those joins the server when it is done. Models that have
+# an archive are brought up to date before the start, since a version that a server has is never replaced. -k: a model
+# that can't be exported leaves the others serving.
+EXPORTED := $(foreach model,$(MODELS),$(if $(wildcard $(STORE)/$(model)-[0-9]*.mar),$(STORE)/.$(model)))
+
+CUSTOMERS := models/churn/store/data/customers.parquet
+
+serve: $(STORE)/.$(firstword $(MODELS)) $(EXPORTED) $(CUSTOMERS) ## install everything, export the models and serve them
+	@$(MAKE) -j2 -k --no-print-directory EXPORT='$$(EXPORT_AND_JOIN)' server export
+
+# It depends on nothing, since make would begin an export before it went on with a second step of this.
+server:
 	$(BIN)/onnxserve serve --features models/churn/store
+
+# The feature server reads it; the export of `churn` writes the same.
+$(CUSTOMERS): models/churn/data.py | $(STAMP)
+	$(BIN)/python models/churn/data.py
+
+# The server has the terminal, so the export writes to a log.
+define EXPORT_AND_JOIN
+@echo "$*: exporting beside the server; the log is logs/export-$*.log"
+@mkdir -p logs
+@$(EXPORT_ALONE) >logs/export-$*.log 2>&1 || { tail -n 5 logs/export-$*.log; exit 1; }
+@$(BIN)/onnxserve release ready --wait 60 >/dev/null && $(BIN)/onnxserve release register $(STORE)/$*-[0-9]*.mar
+endef
 
 # The processes of each suite. Unit tests start no servers and keep two cores busy by themselves. Contract and end-to-end
 # tests wait for servers half of their time, so both suites run at once; -Otarget prints the output of each in one piece.
@@ -64,8 +87,10 @@ export: $(MODELS:%=$(STORE)/.%) ## export the models that changed
 
 # A model is exported again when its files, the handlers or the exporter change. The demos keep their version numbers, so
 # --replace puts the new archive in the old one's place; give a model of your own a new version instead.
+EXPORT_ALONE = $(BIN)/onnxserve export --replace models/$*
+EXPORT = $(EXPORT_ALONE)
 $(STORE)/.%: models/%/model.toml models/%/model.py models/%/golden.jsonl $(shell find handlers export -name "*.py") | $(STAMP)
-	$(BIN)/onnxserve export --replace models/$*
+	$(EXPORT)
 	@touch $@
 
 # These models depend on additional files.

@@ -30,6 +30,8 @@ def export_model(
     if options.search_minutes is not None:
         quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
+    if options.development_version:
+        definition = msgspec.structs.replace(definition, version=options.development_version)
     say(f"{definition.name} {definition.version}")
     if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")

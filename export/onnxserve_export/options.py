@@ -14,7 +14,8 @@ class ExportOptions:
     quickly as possible; `replace` lets other content take the place of a version that exists. `server_stores` are
     folders where servers keep the archives that they loaded. `search_minutes` replaces the definition's. `offline`
     refuses the network, and names what is not on this machine. `trust` reads pickles, which run whatever code they
-    name. `all_variants` lets every variant compete, whatever the definition names.
+    name. `all_variants` lets every variant compete, whatever the definition names. `development_version` takes the
+    place of the definition's version, in an archive that is unproven whatever the rows show.
     """
 
     unproven: bool = False
@@ -25,6 +26,7 @@ class ExportOptions:
     offline: bool = False
     trust: bool = False
     all_variants: bool = False
+    development_version: str = ""
 
 
 DEFAULTS = ExportOptions()

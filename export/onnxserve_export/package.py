@@ -144,6 +144,8 @@ def chosen_result(state: ExportState) -> Measured:
 
 def why_unproven(state: ExportState, chosen: Measured) -> str:
     """Return what its proof lacks, and how many rows would do."""
+    if state.options.development_version:
+        return "`onnxserve serve --reload` made it for development; `onnxserve export` makes one that is proven"
     if chosen.variant == FP32 and state.row_parity is not None and not state.row_parity.fault:
         return "no row of the definition was compared, and one would do for fp32"
     rows = f"about {state.plan.wanted} rows would do" if state.plan.needed else "no number of rows would do"

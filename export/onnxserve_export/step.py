@@ -80,6 +80,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"  # the frames are those of the import
     frames = traceback.extract_tb(error.__traceback__)
     # The user's own file explains more than our frames or a library's.
     own = [frame for frame in frames if frame.filename.endswith(("model.py", "handler.py"))]

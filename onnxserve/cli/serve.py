@@ -22,10 +22,12 @@ from onnxserve.supervisor.store import fill_store, stored_archives
 from onnxserve.torchserve import Settings, own_stores, record_stores
 
 from .console import console, out
+from .exporting import Trust
 from .features import URL, feature_service, needs_features, unserved_stores
 from .gateway import config_of, gateway_service
 from .groups import root
 from .predict import ask, golden_body
+from .reloading import Development, Folders, Reload, begin_development, development_of
 from .server import (
     Config,
     GatewayFile,
@@ -54,6 +56,7 @@ class Options:
     features_port: int
     timeout_s: float
     warm_s: float
+    development: Development | None = None
 
 
 def first_answers(settings: Settings, served_versions: set[tuple[str, str]]) -> None:
@@ -87,6 +90,7 @@ def next_steps(url: str, names: list[str]) -> str:
 
 @root.command()
 def serve(  # noqa: PLR0913 - each is a flag
+    folders: Folders = None,
     config: Config = None,
     store: Store = None,
     state: State = None,
@@ -109,11 +113,14 @@ def serve(  # noqa: PLR0913 - each is a flag
     warm: Annotated[
         float, typer.Option("--warm-up", min=0, help="Load on the frontend before clients get in, seconds; 0 for none.")
     ] = WARM_S,
+    *,
+    reload: Reload = False,
+    trust: Trust = False,
 ) -> None:
     """Start the server and keep it up; Ctrl-C stops it.
 
     TorchServe listens on sockets in the state folder that no other user can open; a port that is named makes it listen
-    there instead, on loopback.
+    there instead, on loopback. With --reload it also exports and serves what is edited.
 
     Example: onnxserve serve
     """
@@ -127,7 +134,8 @@ def serve(  # noqa: PLR0913 - each is a flag
         management_port=management_port,
         metrics_port=metrics_port,
     )
-    options = Options(with_gateway, features, features_port, timeout, warm)
+    development = development_of(folders, reload=reload, trust=trust)
+    options = Options(with_gateway, features, features_port, timeout, warm, development)
     with StopSignals() as signals, contextlib.suppress(Stopped):
         run(settings, options, signals)
     console.print("stopped")
@@ -143,6 +151,9 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         Supervisor(settings.run, events, signals) as supervisor,
         contextlib.ExitStack() as running,
     ):
+        watch = None
+        if options.development is not None:
+            settings, watch = begin_development(settings, options.development, events, running)
         settings = served_copies(settings, events)
         role_store, release = RoleStore(settings.state), release_of(settings)
         role_store.record_stop()  # a server that was killed left its record of a running gateway
@@ -158,6 +169,8 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         if options.gateway:
             out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
         out.print(next_steps(url, sorted(name for name, _ in served_versions)), markup=False)
+        if watch is not None:
+            watch()
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
         supervisor.run(tick)
         console.print("stopping")

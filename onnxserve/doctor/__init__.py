@@ -1,6 +1,7 @@
-"""Checks whether this machine is ready to serve; each check is a function and names a fix."""
+"""Checks whether this machine is ready to serve; each check is a function and names a fix, or does it if asked."""
 
 from .checks import CHECKS, examine
-from .finding import Finding
+from .finding import Finding, Repair
+from .meanings import MEANINGS
 
-__all__ = ["CHECKS", "Finding", "examine"]
+__all__ = ["CHECKS", "MEANINGS", "Finding", "Repair", "examine"]

@@ -10,15 +10,19 @@ from importlib.util import find_spec
 from onnxserve.archive import configured_keys, read_version, refusals
 from onnxserve.archive.evidence import read_why_no_profile
 from onnxserve.errors import OnnxserveError, ServerError
-from onnxserve.gateway import Roles, read_config, read_roles
+from onnxserve.gateway import Roles, RoleStore, read_config, read_roles
 from onnxserve.gateway.config import bracket_host
 from onnxserve.gateway.roles import roles_path
-from onnxserve.processes import check_socket_path
+from onnxserve.processes import check_socket_path, run_folder_is_locked
 from onnxserve.torchserve import Settings, find_java
 from onnxserve.torchserve.properties import read_properties
 from onnxserve.torchserve.server import KILL_FIX, addresses, busy_addresses, has_kill
 
-from .finding import Finding
+from .batching_plugin import plugin
+from .finding import Finding, Repair
+from .folders import folders, permissions
+from .former_names import former_names
+from .interruptions import registration, run_folder
 from .trust import trust
 
 TORCHSERVE = "0.12.0"
@@ -31,12 +35,14 @@ def java(_: Settings) -> Finding:
         installed = find_java()
     except OnnxserveError as error:
         return Finding("java", error.what, error.fix)
-    return Finding("java", f"{installed.version} from {installed.origin}")
+    return Finding("java", f"Java {installed.version} from {installed.origin}")
 
 
 def kill(_: Settings) -> Finding:
     """Look for the program `kill`, with which TorchServe ends workers."""
-    return Finding("kill", "there") if has_kill() else Finding("kill", "there is no such program", KILL_FIX)
+    if has_kill():
+        return Finding("kill", "the program is there")
+    return Finding("kill", "there is no such program", KILL_FIX)
 
 
 def torchserve(settings: Settings) -> Finding:
@@ -53,16 +59,6 @@ def torchserve(settings: Settings) -> Finding:
     if find_spec("torch") is None:
         return Finding("torchserve", "its stock worker needs torch", f"pip install 'onnxserve[export]', or {slow}")
     return Finding("torchserve", f"{installed}, stock worker", slow)
-
-
-def plugin(settings: Settings) -> Finding:
-    """Look for the frontend's plugin; it is optional, so its absence is reported without a fix."""
-    folder = read_properties(settings.config).get("plugins_path")
-    if folder and list((settings.config.resolve().parent / folder).glob("*.jar")):
-        return Finding("plugin", "batches wait only for requests that are expected")
-    return Finding(
-        "plugin", "none: a lone request waits its model's maxBatchDelay (make frontend, with a JDK, builds it)"
-    )
 
 
 def providers(_: Settings) -> Finding:
@@ -88,7 +84,9 @@ def sockets(settings: Settings) -> Finding:
     except ServerError as error:
         return Finding("sockets", error.what, error.fix)
     where = "ports of loopback" if settings.plain else str(settings.run)
-    if busy := busy_addresses(settings):
+    if (busy := busy_addresses(settings)) and run_folder_is_locked(settings.run):
+        return Finding("sockets", f"the server listens, in {where}")
+    if busy:
         return Finding(
             "sockets", f"a server listens: {', '.join(busy)}", "stop it unless it is the server that you mean"
         )
@@ -133,7 +131,10 @@ def roles(settings: Settings) -> Finding:
     try:
         models = (read_roles(path) or Roles()).models
     except OnnxserveError as error:
-        return Finding("roles", f"{error.what} ({path})", "serve sets the file aside; then: onnxserve release promote")
+        aside = Repair(f"rename {path}, so that it is kept and no longer read", RoleStore(settings.state).set_aside)
+        fix = "serve sets the file aside; then: onnxserve release promote"
+        running = run_folder_is_locked(settings.run)  # then the server writes it again by itself
+        return Finding("roles", f"{error.what} ({path})", fix, None if running else aside)
     if models:
         return Finding("roles", ", ".join(f"{name} {model.stable}" for name, model in sorted(models.items())))
     several = len(list(settings.store.glob("*.mar"))) > 1 and not path.is_file()
@@ -178,6 +179,11 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     torchserve,
     plugin,
     providers,
+    folders,
+    permissions,
+    former_names,
+    run_folder,
+    registration,
     sockets,
     loopback,
     gateway,

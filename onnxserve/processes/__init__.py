@@ -4,11 +4,12 @@ from .listener import INHERITED, Listener
 from .log_lines import lines_since, log_size
 from .process_group import end_all, end_group, listening, reap_orphans
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder, run_folder_is_locked
-from .spawn import spawn
-from .stale_processes import end_stale_processes
+from .spawn import Child, spawn
+from .stale_processes import end_stale_processes, stale_processes_of
 
 __all__ = [
     "INHERITED",
+    "Child",
     "Listener",
     "check_socket_path",
     "end_all",
@@ -22,4 +23,5 @@ __all__ = [
     "reap_orphans",
     "run_folder_is_locked",
     "spawn",
+    "stale_processes_of",
 ]

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,14 +35,22 @@ def write_record(path: Path, pid: int) -> None:
 def end_stale_processes(run: Path) -> list[int]:
     """Kill what is left of the groups recorded in a run folder; return the ids of the killed processes."""
     killed: list[int] = []
-    for path in sorted(run.glob(f"*{SUFFIX}")):
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=ProcessRecord)
-        except (OSError, msgspec.DecodeError):
-            continue  # a full disk may have cut it short
+    for path, record in read_records(run):
         killed += end_recorded(record, run.parent)
         path.unlink(missing_ok=True)
     return killed
+
+
+def stale_processes_of(run: Path) -> list[int]:
+    """Return the ids of the processes that `end_stale_processes` would kill."""
+    return sorted(pid for _, record in read_records(run) for pid in group_members(record, run.parent))
+
+
+def read_records(run: Path) -> Iterator[tuple[Path, ProcessRecord]]:
+    """Yield the records of a run folder with their paths; one that a full disk cut short is left out."""
+    for path in sorted(run.glob(f"*{SUFFIX}")):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            yield path, msgspec.json.decode(path.read_bytes(), type=ProcessRecord)
 
 
 def end_recorded(record: ProcessRecord, state: Path) -> list[int]:

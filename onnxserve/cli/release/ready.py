@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import Annotated
+
+import typer
+
 from onnxserve.cli.console import AsJson, show_lines
 from onnxserve.cli.groups import release as commands
 from onnxserve.cli.server import Config, ManagementPort, State
 from onnxserve.errors import ServerError
+from onnxserve.release import ReleaseService
 
 from .changes import server
+
+POLL_S = 0.5
 
 
 @commands.command()
@@ -15,6 +23,7 @@ def ready(
     config: Config = None,
     state: State = None,
     management_port: ManagementPort = None,
+    wait: Annotated[float, typer.Option(min=0, help="Time to wait until the server is ready, seconds.")] = 0.0,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -22,9 +31,23 @@ def ready(
 
     Versions without traffic don't count. TorchServe's own /ping is healthy while models still load.
 
-    Example: onnxserve release ready
+    Example: onnxserve release ready --wait 60
     """
-    release = server(config, state, management_port)
+    release, deadline = server(config, state, management_port), time.monotonic() + wait
+    while True:
+        try:
+            workers = ready_workers(release)
+        except ServerError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            show_lines(workers, f"ready: {', '.join(workers)}", as_json=as_json)
+            return
+
+
+def ready_workers(release: ReleaseService) -> dict[str, int]:
+    """Return the number of workers of each version that gets requests; ServerError unless each has one."""
     versions = release.status()
     proven = {(version.model, version.version): version.workers for version in versions if version.ready}
     # Without roles, as of a plain TorchServe, every version may be asked.
@@ -32,5 +55,4 @@ def ready(
     waiting = sorted(" ".join(version) for version in needed - proven.keys())
     if waiting or not needed:
         raise ServerError("not ready: " + (", ".join(waiting) or "no model is registered"))
-    workers = {" ".join(version): proven[version] for version in sorted(needed)}
-    show_lines(workers, f"ready: {', '.join(workers)}", as_json=as_json)
+    return {" ".join(version): proven[version] for version in sorted(needed)}

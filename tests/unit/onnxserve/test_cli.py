@@ -59,7 +59,13 @@ def test_verify_and_doctor_speak_json(archive, monkeypatch, capsys):
         "trust",
         "drift",
         "threads",
+        "folders",
+        "permissions",
+        "former names",
+        "run folder",
+        "registration",
     }
+    assert all(finding["meaning"].endswith(".") for finding in findings.values())
     assert findings["model store"]["result"] == "circle 1.0.0"
     assert findings["loopback"]["fix"] == ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from onnxserve.cli.release import changes
@@ -17,13 +18,17 @@ from tests.helpers.program import run
 
 
 def outcome(
-    folder: Path, server: FakeTorchServe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    server: FakeTorchServe,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *words: str,
 ) -> tuple[int, str]:
     """The exit code and what is printed."""
     management = Management("http://fake", transport=server.transport())
     release = ReleaseService(management, History(folder), folder / "store", RoleStore(folder))
     monkeypatch.setattr(changes, "release_of", lambda _: release)
-    code, output, errors = run("release", "ready", "--json", monkeypatch=monkeypatch, capsys=capsys)
+    code, output, errors = run("release", "ready", "--json", *words, monkeypatch=monkeypatch, capsys=capsys)
     return code, output + errors
 
 
@@ -57,3 +62,18 @@ def test_a_version_with_traffic_that_is_not_registered_is_not_ready(tmp_path, mo
 def test_without_roles_every_registered_version_counts(tmp_path, monkeypatch, capsys):
     code, output = outcome(tmp_path, FakeTorchServe(["1.0", "2.0"], unready=["2.0"]), monkeypatch, capsys)
     assert (code, output.strip()) == (1, "not ready: demo 2.0")
+
+
+class Loading(FakeTorchServe):
+    """Its version gets ready after some calls."""
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if len(self.calls) > 8:
+            self.unready.clear()
+        return super()._answer(request)
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--wait", "30"), 0), (("--wait", "0.1"), 1)])
+def test_it_waits_for_a_server_that_gets_ready_if_that_is_asked_for(words, code, tmp_path, monkeypatch, capsys):
+    write_json(tmp_path / "roles.json", Roles({"demo": Model({"1.0": "a"}, "1.0")}))
+    assert outcome(tmp_path, Loading(["1.0"], unready=["1.0"]), monkeypatch, capsys, *words)[0] == code

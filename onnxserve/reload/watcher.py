@@ -1,0 +1,77 @@
+"""Which folders have changed files: their times and sizes are polled, which works on every file system.
+
+Notifications of the kernel don't come from network mounts and from a container's host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from onnxserve.archive import file_digest
+
+UNWATCHED = "__pycache__"
+
+
+class WatchedFile(NamedTuple):
+    """A file's time and size, and the digest of its content."""
+
+    modified_ns: int
+    size: int
+    digest: str
+
+
+Files = dict[str, WatchedFile]  # by path, relative to the folder
+
+
+class FolderWatcher:
+    """Reports folders whose content changed since it was taken up, once they have stopped changing.
+
+    Folders that are `outdated` are reported at first, without a change.
+    """
+
+    def __init__(self, folders: Iterable[Path], outdated: Collection[Path] = ()) -> None:
+        self._files = {folder: read_files(folder, {}) for folder in folders}
+        self._taken = {folder: None if folder in outdated else contents(files) for folder, files in self._files.items()}
+
+    def changed(self) -> list[Path]:
+        """Return the folders that changed and have been the same in two calls in a row; each change is returned once.
+
+        A file that is written again with the same content doesn't count, since an export may do that itself.
+        """
+        changed = []
+        for folder, before in self._files.items():
+            now = self._files[folder] = read_files(folder, before)
+            if now == before and contents(now) != self._taken[folder]:
+                self._taken[folder] = contents(now)
+                changed.append(folder)
+        return changed
+
+
+def read_files(folder: Path, known: Files) -> Files:
+    """Return the files of a folder; the digest of a file that has the time and the size of a `known` one is kept."""
+    files: Files = {}
+    for path in watched_paths(folder):
+        with contextlib.suppress(OSError):  # an editor may have just replaced it
+            status, name = path.stat(), str(path.relative_to(folder))
+            before = known.get(name)
+            if before is None or before[:2] != (status.st_mtime_ns, status.st_size):
+                before = WatchedFile(status.st_mtime_ns, status.st_size, file_digest(path))
+            files[name] = before
+    return files
+
+
+def watched_paths(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, without hidden ones, backups and bytecode."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part == UNWATCHED for part in parts)
+        if not hidden and not path.name.endswith("~") and path.is_file():
+            yield path
+
+
+def contents(files: Files) -> dict[str, str]:
+    """Return the digests of files."""
+    return {name: file.digest for name, file in files.items()}
