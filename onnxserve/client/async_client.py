@@ -171,7 +171,5 @@ class AsyncModelClient(Generic[P]):
     ) -> dict[str, Array]:
         """Return outputs for the graph's inputs, by name, as `ModelClient.infer` does."""
         calls = self._calls
-        arrays: dict[str, Array] = await self._run(
-            calls.outputs(inputs, outputs, calls.deadline(timeout_s), calls.request_size())
-        )
+        arrays: dict[str, Array] = await self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))
         return arrays

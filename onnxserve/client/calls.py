@@ -88,13 +88,11 @@ class Calls(Generic[P]):
         prediction: P = answers[0]
         return prediction
 
-    def outputs(
-        self, inputs: Tensors, outputs: Names, deadline: Deadline, size: RequestSize
-    ) -> Steps[dict[str, Array]]:
+    def outputs(self, inputs: Tensors, outputs: Names, deadline: Deadline) -> Steps[dict[str, Array]]:
         """Return the outputs by name for tensors by name; raises RowError, since tensors have no place for it."""
         form = replace(self._tensor_form(), outputs=outputs, whole=True)
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
-        answers = yield from answer_rows(form, arrays, size, partial(self._ask, deadline))
+        answers = yield from answer_rows(form, arrays, self.request_size(), partial(self._ask, deadline))
         raise_first(answers)
         return join_rows(answers)
 

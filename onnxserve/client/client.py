@@ -193,7 +193,5 @@ class ModelClient(Generic[P]):
         RowError for a row that has no answer, or the errors of `predict`.
         """
         calls = self._calls
-        arrays: dict[str, Array] = self._run(
-            calls.outputs(inputs, outputs, calls.deadline(timeout_s), calls.request_size())
-        )
+        arrays: dict[str, Array] = self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))
         return arrays

@@ -15,7 +15,7 @@ class RowError(ServerError):
     def __init__(
         self,
         *,
-        type: str,
+        type: str,  # noqa: A002 - the server's name
         reason: str,
         where: str = "",
         remedy: str = "",

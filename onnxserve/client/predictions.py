@@ -19,7 +19,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Multilabel:
-    """The labels whose scores reach the model's threshold, the best first, and the scores of all labels, from 0 to 1."""
+    """The labels whose scores reach the model's threshold, the best first; `scores`, from 0 to 1, are of all labels."""
 
     labels: list[str]
     scores: dict[str, float]
@@ -104,18 +104,9 @@ class Raw:
     outputs: dict[str, Any]
 
 
-Prediction = (
-    Classification
-    | Multilabel
-    | Regression
-    | Detection
-    | Segmentation
-    | Tokens
-    | Embedding
-    | Rerank
-    | Raw
-    | dict[str, Any]
-)
+# Handlers of users' own give any object.
+TaskPrediction = Classification | Multilabel | Regression | Detection | Segmentation | Tokens | Embedding | Rerank | Raw
+Prediction = TaskPrediction | dict[str, Any]
 TASKS: tuple[type[Any], ...] = (
     *(Classification, Multilabel, Regression, Detection, Segmentation),
     *(Tokens, Embedding, Rerank, Raw),
