@@ -103,7 +103,9 @@ class PythonTypes(SchemaTypes):
         for key, schema in properties.items():
             attribute = field_name(key, taken)
             taken.add(attribute)
-            fields.append(Field(attribute, key, self.of(schema, camel_case(key)), key in required))
+            written = self.of(schema, camel_case(key))
+            optional = "" if key in required or written.endswith("None") else " | None"
+            fields.append(Field(attribute, key, written + optional, key in required))
         self.declarations.append(Record(own, tuple(fields), is_row))
         return own
 
