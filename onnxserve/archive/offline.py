@@ -35,31 +35,35 @@ def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
     _run_python(folder, command, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target))
 
 
+SCHEMAS = """
+import sys, msgspec
+from pathlib import Path
+from {package}.offline import make_handler
+Path(sys.argv[2]).write_bytes(msgspec.json.encode(make_handler(Path(sys.argv[1])).schemas()))
+"""
+
+
 def read_schemas(folder: Path) -> dict[str, Any]:
     """Return the JSON schemas of an unpacked archive's handler: `row`, `prediction` and maybe `parameters`."""
-    code = f"""if True:
-        import sys, msgspec
-        from pathlib import Path
-        from {package(folder)}.offline import make_handler
-        sys.stdout.buffer.write(msgspec.json.encode(make_handler(Path(sys.argv[1])).schemas()))
-    """
-    return msgspec.json.decode(_run_python(folder, "schemas", "-c", code, str(folder.resolve())), type=dict[str, Any])
+    with tempfile.TemporaryDirectory() as scratch:
+        target, code = Path(scratch) / "schemas.json", SCHEMAS.format(package=package(folder))
+        _run_python(folder, "schemas", "-c", code, str(folder.resolve()), str(target))
+        return msgspec.json.decode(target.read_bytes(), type=dict[str, Any])
 
 
-def _run_python(folder: Path, command: str, *words: str) -> bytes:
-    """Return what Python writes to standard output in an unpacked archive; ArchiveError if it fails."""
+def _run_python(folder: Path, command: str, *words: str) -> None:
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    completed = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, check=False)
+    completed = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if completed.returncode != 0:
-        log = completed.stderr.decode(errors="replace").strip().splitlines()
-        lines = [line for line in log if line.strip()]
+        lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]
         raise ArchiveError(
             f"the handler failed on {command}: {lines[-1] if lines else f'exit {completed.returncode}'}",
             where=str(folder),
             fix="\n         ".join(["the end of its log:", *lines[-12:]]),
         )
-    return completed.stdout
 
 
 def tensors(

@@ -49,7 +49,11 @@ def answer_rows(form: Form[R], rows: R, size: RequestSize, ask: Ask, first_row: 
         outgoing = form.encode(form.cut(rows, start, stop))
         incoming = yield from ask(outgoing)
         if incoming.status == OK:
-            answers += _decoded(form, outgoing, incoming, first_row + start)
+            try:
+                decoded = form.decode(incoming, stop - start)
+            except (ValueError, LookupError, TypeError, RequestError) as error:
+                raise foreign_answer(error, outgoing, incoming) from error
+            answers += [_with_row_errors(answer, first_row + start + index) for index, answer in enumerate(decoded)]
             continue
         fault = read_fault(incoming)
         if not fault.is_of_rows:
@@ -73,18 +77,15 @@ def parts_without(fault: Fault, start: int, stop: int) -> list[Part]:
     return [part for part in ((start, bad), (bad, bad + 1), (bad + 1, stop)) if part[0] < part[1]]
 
 
-def _decoded(form: Form[R], outgoing: Outgoing, incoming: Incoming, first_row: int) -> list[Any]:
-    try:
-        answers = form.decode(incoming)
-    except (ValueError, LookupError, TypeError, RequestError) as error:
-        raise RequestFailed(
-            f"the answer isn't one of onnxserve: {error}",
-            status=incoming.status,
-            where=outgoing.path,
-            remedy="check that the URL is the gateway's, and that the model was exported by onnxserve",
-            request_id=outgoing.headers.get(REQUEST_ID, ""),
-        ) from error
-    return [_with_row_errors(answer, first_row + index) for index, answer in enumerate(answers)]
+def foreign_answer(error: Exception, outgoing: Outgoing, incoming: Incoming) -> RequestFailed:
+    """Return the error for an answer of another form."""
+    return RequestFailed(
+        f"the answer isn't one of onnxserve: {error}",
+        status=incoming.status,
+        where=outgoing.path,
+        remedy="check that the URL is the gateway's, and that the model was exported by onnxserve",
+        request_id=outgoing.headers.get(REQUEST_ID, ""),
+    )
 
 
 def _with_row_errors(answer: Any, row: int) -> Any:

@@ -120,7 +120,7 @@ class AsyncClient:
                     timeout=timeout(outgoing),
                 )
             )
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             return no_answer(error)
 
     async def _send_call(self, outgoing: Outgoing) -> Incoming:

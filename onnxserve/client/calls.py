@@ -94,6 +94,8 @@ class Calls(Generic[P]):
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
         answers = yield from answer_rows(form, arrays, self.request_size(), partial(self._ask, deadline))
         raise_first(answers)
+        if not answers:
+            raise ValueError("there are no rows: outputs without rows have no shape that is known")
         return join_rows(answers)
 
     def request_size(self) -> RequestSize:

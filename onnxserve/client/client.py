@@ -132,7 +132,7 @@ class Client:
                     timeout=timeout(outgoing),
                 )
             )
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             return no_answer(error)
 
     def _send_call(self, outgoing: Outgoing) -> Incoming:

@@ -41,8 +41,14 @@ class Form(Protocol[R]):
     def encode(self, rows: R) -> Outgoing:
         """Return the request for these rows."""
 
-    def decode(self, incoming: Incoming) -> list[Any]:
-        """Return what the answer has for the rows; ValueError or msgspec.DecodeError if it isn't of this form."""
+    def decode(self, incoming: Incoming, rows: int) -> list[Any]:
+        """Return what the answer has for so many rows; ValueError or LookupError if it isn't of this form."""
+
+
+def check_count(answered: int, rows: int) -> None:
+    """Raise ValueError unless each row has an answer."""
+    if answered != rows:
+        raise ValueError(f"{answered} predictions for {rows} rows")
 
 
 class Answer(msgspec.Struct):
@@ -72,9 +78,11 @@ class JsonForm:
         path = f"/predictions/{self.model}" + (f"/{self.version}" if self.version else "")
         return Outgoing(path, encode_rows(rows, self.parameters), {"content-type": JSON})
 
-    def decode(self, incoming: Incoming) -> list[Any]:
+    def decode(self, incoming: Incoming, rows: int) -> list[Any]:
         """Return a prediction or an error for each row."""
-        return msgspec.json.decode(incoming.body, type=Answer).predictions
+        predictions = msgspec.json.decode(incoming.body, type=Answer).predictions
+        check_count(len(predictions), rows)
+        return predictions
 
 
 def model_path(model: str, version: str) -> str:
@@ -123,10 +131,11 @@ class TensorForm:
         path = f"{model_path(self.model, self.version)}/infer"
         return Outgoing(path, b"".join([head, *contents]), headers)
 
-    def decode(self, incoming: Incoming) -> list[Any]:
+    def decode(self, incoming: Incoming, rows: int) -> list[Any]:
         """Return a prediction for each row; with `whole`, the outputs of all rows as the only element."""
         tensors = self.read(incoming)
-        return [tensors] if self.whole else predictions_of(tensors, row_count(tensors))
+        check_count(row_count(tensors), rows)
+        return [tensors] if self.whole else predictions_of(tensors, rows)
 
     def read(self, incoming: Incoming) -> dict[str, Array]:
         """Return the outputs by name."""

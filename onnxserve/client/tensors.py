@@ -22,10 +22,12 @@ Tensors = Mapping[str, Array]
 
 def row_count(tensors: Tensors) -> int:
     """Return the number of rows; ValueError for no tensor, or for tensors that differ in it."""
-    counts = {name: len(array) if array.ndim else 0 for name, array in tensors.items()}
-    if len(set(counts.values())) != 1:
-        raise ValueError(f"tensors must have one element a row along their first axis, got {counts}")
-    return next(iter(counts.values()))
+    shapes = {name: array.shape for name, array in tensors.items()}
+    counts = {shape[:1] for shape in shapes.values()}
+    if len(counts) != 1 or counts == {()}:
+        raise ValueError(f"tensors must have one element a row along their first axis, got the shapes {shapes}")
+    [[count]] = counts
+    return count
 
 
 def cut_rows(tensors: Tensors, start: int, stop: int) -> dict[str, Array]:

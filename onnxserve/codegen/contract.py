@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.archive import folder_signature, unpack_trusted
+from onnxserve.archive import read_signature, unpack_trusted
 from onnxserve.archive.offline import read_schemas
 from onnxserve.errors import ServerError
 
@@ -29,10 +29,10 @@ class ModelContract:
 
 def archive_contract(path: Path) -> ModelContract:
     """Return what an archive's own handler says of itself; ArchiveError if it can't."""
+    signature = read_signature(path)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        unpack_trusted(path, folder)
-        signature, schemas = folder_signature(folder), read_schemas(folder)
+        unpack_trusted(path, Path(scratch))
+        schemas = read_schemas(Path(scratch))
     return ModelContract(
         str(signature["model"]),
         schemas["row"],

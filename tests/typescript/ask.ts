@@ -6,7 +6,7 @@ declare const process: { argv: string[] };
 
 const [url, text, key] = process.argv.slice(2) as [string, string, string];
 const rows: Row[] = JSON.parse(text);
-const client = new SegmentClient({ url, key, token: async () => 'token' });
+const client = new SegmentClient({ url, ...(key && { key }) });
 
 const answers = await client.predict(rows, { top_k: 2 });
 const labels = answers.map((answer) => (isRowError(answer) ? answer.error.type : answer.label));
