@@ -11,7 +11,8 @@ import msgspec
 
 from onnxserve.archive import read_signature, unpack_trusted
 from onnxserve.archive.offline import read_schemas
-from onnxserve.errors import ServerError
+from onnxserve.archive.read import NAME, NAME_FIX
+from onnxserve.errors import ArchiveError, ServerError
 
 Schema = dict[str, Any]
 
@@ -25,6 +26,11 @@ class ModelContract:
     prediction: Schema
     max_rows: int
     parameters: dict[str, Schema] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a name that could be more than a name in source code."""
+        if not NAME.fullmatch(self.name):
+            raise ArchiveError(f"{self.name!r} isn't a valid name of a model", fix=NAME_FIX)
 
 
 def archive_contract(path: Path) -> ModelContract:

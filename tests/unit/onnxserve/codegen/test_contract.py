@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from onnxserve.codegen import server_contract
-from onnxserve.errors import ServerError
+from onnxserve.codegen import ModelContract, server_contract
+from onnxserve.errors import ArchiveError, ServerError
 
 ROW = {"type": "object", "properties": {"text": {"type": "string"}}}
 PREDICTION = {"type": "object", "properties": {"label": {"type": "string"}}}
@@ -53,3 +53,8 @@ def test_a_model_whose_rows_are_unknown_has_no_typed_client():
 def test_another_document_is_refused(body):
     with pytest.raises(ServerError, match="not an OpenAPI document"):
         server_contract(body, "demo")
+
+
+def test_a_name_that_could_be_code_is_refused():
+    with pytest.raises(ArchiveError, match="isn't a valid name of a model"):
+        ModelContract('demo"""\nimport os', {}, {}, 1)
