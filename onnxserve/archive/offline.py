@@ -32,15 +32,30 @@ def package(folder: Path) -> str:
 
 def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
     """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
+    _run_python(folder, command, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target))
+
+
+SCHEMAS = """
+import sys, msgspec
+from pathlib import Path
+from {package}.offline import make_handler
+Path(sys.argv[2]).write_bytes(msgspec.json.encode(make_handler(Path(sys.argv[1])).schemas()))
+"""
+
+
+def read_schemas(folder: Path) -> dict[str, Any]:
+    """Return the JSON schemas of an unpacked archive's handler: `row`, `prediction` and maybe `parameters`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target, code = Path(scratch) / "schemas.json", SCHEMAS.format(package=package(folder))
+        _run_python(folder, "schemas", "-c", code, str(folder.resolve()), str(target))
+        return msgspec.json.decode(target.read_bytes(), type=dict[str, Any])
+
+
+def _run_python(folder: Path, command: str, *words: str) -> None:
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     completed = subprocess.run(
-        [sys.executable, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if completed.returncode != 0:
         lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]

@@ -10,7 +10,7 @@ import typer
 from onnxserve import __version__
 from onnxserve.errors import OnnxserveError
 
-from . import batch, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve
+from . import batch, client, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve
 from .archive import convert, explain, migrate, pull, sign, verify
 from .console import console, out
 from .groups import root as program
@@ -19,7 +19,7 @@ from .tune import capacity, load, resources
 
 # Importing a module puts its commands into their groups.
 COMMANDS = (
-    *(batch, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve),
+    *(batch, client, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve),
     *(convert, explain, migrate, pull, sign, verify),
     *(ready, roles, status, versions),
     *(capacity, load, resources),

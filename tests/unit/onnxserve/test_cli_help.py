@@ -14,7 +14,7 @@ from onnxserve.cli.reference.options import commands, options
 from tests.helpers.program import run
 
 DESIGNED = {
-    *("import", "new", "export", "serve", "predict", "batch", "doctor"),
+    *("import", "new", "export", "serve", "predict", "client", "batch", "doctor"),
     *("archive", "gateway", "keys", "release", "features", "monitor", "tune"),
 }
 # What makes a number of an option a quantity.

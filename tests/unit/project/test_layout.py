@@ -33,12 +33,13 @@ MIRRORED = {
 ELSEWHERE = {"servers", "scorers"}  # of benchmarks: they run in the environments of other servers
 SAME = 6  # lines
 # What is loaded by a name that is only known at run time: an archive's handlers, a user's code, TorchServe's classes,
-# and libraries of extras.
+# and libraries of extras; and our own public names, which are imported at their first use.
 BY_NAME = {
     "benchmarks/watching.py",
     "export/onnxserve_export/served_class.py",
     "export/onnxserve_export/user_code.py",
     "handlers/onnxserve_handlers/composition.py",
+    "onnxserve/__init__.py",
     "onnxserve/archive/library.py",
     "onnxserve/batch/scorer.py",
     "onnxserve/convert/files/asgi_server.py",

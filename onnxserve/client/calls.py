@@ -1,0 +1,129 @@
+"""Calls to one model as steps, which both clients take: predictions of rows, and tensors for tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from .answers import OK, Ask, RequestSize, answer_rows, raise_first, typed
+from .errors import RequestFailed
+from .exchange import Deadline, Incoming, Outgoing, Steps
+from .fault import read_fault, request_failed
+from .forms import CallForm, JsonForm, TensorForm, model_path
+from .predictions import read_prediction
+from .retry import with_retries
+from .rows import Array, Rows, check_rows, rows_as_tensors
+from .settings import Settings
+from .tensors import Tensors, join_rows
+
+OPENAPI = "/openapi.json"
+P = TypeVar("P")
+Names = Sequence[str]
+
+
+class TensorEntry(msgspec.Struct):
+    """An input of the metadata."""
+
+    name: str
+
+
+class Metadata(msgspec.Struct):
+    """The part of a model's metadata that matters here."""
+
+    inputs: list[TensorEntry]
+
+
+def send(settings: Settings, deadline: Deadline, outgoing: Outgoing) -> Steps[Incoming]:
+    """Return the answer to a request of the settings' client, which is tried again as they say."""
+    return with_retries(settings.address_request(outgoing), deadline, settings.retry)
+
+
+def fetch(path: str, ask: Ask) -> Steps[bytes]:
+    """Return what lies under a path; RequestFailed if the server has nothing there."""
+    outgoing = Outgoing(path, method="GET")
+    incoming = yield from ask(outgoing)
+    if incoming.status != OK:
+        raise request_failed(read_fault(incoming), outgoing, incoming)
+    return incoming.body
+
+
+@dataclass(frozen=True)
+class Calls(Generic[P]):
+    """Calls to a model, at the version that the gateway chooses unless `version` names one.
+
+    `parameters` are the task's, such as `top_k`. `convert` makes a prediction of its JSON; by default of the type of
+    its task.
+    """
+
+    settings: Settings
+    name: str
+    version: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    convert: Callable[[Any], P] = read_prediction
+
+    def predictions(self, rows: Rows, deadline: Deadline, size: RequestSize, first_row: int = 0) -> Steps[list[Any]]:
+        """Return a prediction or a RowError for each row."""
+        check_rows(rows)
+        ask = partial(self._ask, deadline)
+        answers: list[Any]
+        if isinstance(rows, Sequence) and not self.settings.grpc:
+            form = JsonForm(self.name, self.version, self.parameters)
+            answers = yield from answer_rows(form, rows, size, ask, first_row)
+        elif len(rows) == 0:
+            answers = []
+        else:
+            tensors = yield from self._tensors(rows, ask)
+            answers = yield from answer_rows(self._tensor_form(), tensors, size, ask, first_row)
+        return typed(answers, self.convert, self.name)
+
+    def prediction(self, row: Any, deadline: Deadline) -> Steps[P]:
+        """Return the prediction of one row; raises RowError."""
+        answers = yield from self.predictions([row], deadline, self.request_size())
+        raise_first(answers)
+        prediction: P = answers[0]
+        return prediction
+
+    def outputs(self, inputs: Tensors, outputs: Names, deadline: Deadline) -> Steps[dict[str, Array]]:
+        """Return the outputs by name for tensors by name; raises RowError, since tensors have no place for it."""
+        form = replace(self._tensor_form(), outputs=outputs, whole=True)
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        answers = yield from answer_rows(form, arrays, self.request_size(), partial(self._ask, deadline))
+        raise_first(answers)
+        if not answers:
+            raise ValueError("there are no rows: outputs without rows have no shape that is known")
+        return join_rows(answers)
+
+    def request_size(self) -> RequestSize:
+        """Return the size of a call's first requests."""
+        return RequestSize(self.settings.rows_per_request)
+
+    def deadline(self, timeout_s: float | None) -> Deadline:
+        """Return the end of a call that begins now."""
+        return Deadline(self.settings.timeout_s if timeout_s is None else timeout_s)
+
+    def _ask(self, deadline: Deadline, outgoing: Outgoing) -> Steps[Incoming]:
+        return send(self.settings, deadline, outgoing)
+
+    def _tensor_form(self) -> TensorForm:
+        kind = CallForm if self.settings.grpc else TensorForm
+        return kind(self.name, self.version, self.parameters)
+
+    def _tensors(self, rows: Rows, ask: Ask) -> Steps[Tensors]:
+        """Return rows as tensors by name; an array alone is the model's only input."""
+        tensors = rows_as_tensors(rows) if isinstance(rows, Sequence) else rows
+        if isinstance(tensors, Mapping):
+            return {name: np.asarray(array) for name, array in tensors.items()}
+        return {(yield from self._only_input(ask)): tensors}
+
+    def _only_input(self, ask: Ask) -> Steps[str]:
+        document = yield from fetch(model_path(self.name, self.version), ask)
+        names = [tensor.name for tensor in msgspec.json.decode(document, type=Metadata).inputs]
+        if len(names) != 1:
+            remedy = "give arrays by name: {name: array}"
+            raise RequestFailed(f"the model has the inputs {', '.join(names)}", where=self.name, remedy=remedy)
+        return names[0]

@@ -1,0 +1,67 @@
+"""Rows in JSON: one instance a row, as docs/reference/requests.md lists them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Rows = Sequence[Any] | Array | Mapping[str, Array]
+
+
+def _plain(value: Any) -> Any:
+    """Return numpy's numbers and arrays as Python's; msgspec asks for what it doesn't know."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a row can't hold a {type(value).__name__}: use JSON's types, bytes, dataclasses or arrays")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def check_rows(rows: Any) -> None:
+    """Raise TypeError unless there is a list of rows, an array with a row for each element, or arrays by name."""
+    if isinstance(rows, str | bytes) or not isinstance(rows, Sequence | np.ndarray | Mapping):
+        raise TypeError(f"expected a list of rows, got {type(rows).__name__}: send one row as [row]")
+
+
+def encode_rows(rows: Sequence[Any], parameters: Mapping[str, Any]) -> bytes:
+    """Return the body of a request; bytes are sent as base64, dataclasses as objects."""
+    body: dict[str, Any] = {"instances": [_instance(row) for row in rows]}
+    return _encode({**body, "parameters": parameters} if parameters else body)
+
+
+def _instance(row: Any) -> Any:
+    # The name says that it isn't a text; within an object, the field's name does.
+    return {"b64": b64encode(row).decode()} if isinstance(row, bytes | bytearray | memoryview) else row
+
+
+def rows_as_tensors(rows: Sequence[Any]) -> dict[str, Array] | Array:
+    """Return rows as V2 sends them: texts as `text`, objects as a tensor for each field, numbers as one array.
+
+    Raises ValueError for rows that differ in their fields or lengths, or are raw bytes, whose name isn't known.
+    """
+    if all(isinstance(row, str) for row in rows):
+        return {"text": np.array(rows, np.object_)}
+    if all(isinstance(row, Mapping) for row in rows):
+        names = list(rows[0])
+        if any(list(row) != names for row in rows):
+            raise ValueError("rows for gRPC must have the same fields in the same order")
+        return {name: _column([row[name] for row in rows]) for name in names}
+    array = np.asarray(rows)
+    if array.dtype.kind not in "biuf":
+        raise ValueError('rows for gRPC are texts, objects or numbers; name a file: {"image": content}')
+    return array
+
+
+def _column(values: list[Any]) -> Array:
+    are_texts = any(isinstance(value, str | bytes) for value in values)
+    array = np.array(values, np.object_) if are_texts else np.asarray(values)
+    if array.dtype.kind == "O" and not are_texts:
+        raise ValueError("a field of rows for gRPC is a text, bytes, a number or an array in each of them")
+    return array

@@ -1,0 +1,81 @@
+"""What a client of a gateway is told once: where, who asks, how long, and how much at a time."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from .address import Address, parse_address
+from .exchange import REQUEST_ID, Outgoing
+from .retry import Retry
+
+TRACE = "traceparent"
+CONNECT_S = 5.0
+
+
+def active_traceparent() -> str:
+    """Return the context of OpenTelemetry's active span, empty without one.
+
+    Source: https://www.w3.org/TR/trace-context/#traceparent-header. Without it, the gateway begins a trace.
+    """
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None:  # who never imported it has no span
+        return ""
+    context = api.get_current_span().get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}" if context.is_valid else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a client.
+
+    `key` is an API key, `token` a bearer token or a function that returns the present one. `ca` is the file of the
+    authorities (PEM) that the server's certificate is checked with, empty for the public ones. `timeout_s` is the
+    deadline of a call, of a stream that of each of its requests. A request has `rows_per_request` rows at most, and a
+    stream has `concurrency` requests under way. `traceparent` returns the context of the trace that a request is in.
+    """
+
+    url: str = "http://127.0.0.1:8000"
+    key: str = ""
+    token: str | Callable[[], str] = ""
+    ca: str = ""
+    timeout_s: float = 60.0
+    retry: Retry = field(default_factory=Retry)
+    rows_per_request: int = 64
+    concurrency: int = 4
+    grpc: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    traceparent: Callable[[], str] = active_traceparent
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that can't work."""
+        for name in ("timeout_s", "rows_per_request", "concurrency"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    @property
+    def address(self) -> Address:
+        """The address that the URL names."""
+        return parse_address(self.url)
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """Return what a server's certificate is checked with; False where the connection has no TLS."""
+        if not self.url.startswith("https:"):
+            return False
+        return ssl.create_default_context(cafile=self.ca or None)
+
+    def address_request(self, outgoing: Outgoing) -> Outgoing:
+        """Return a request with the headers that say who asks, and that name it and its trace."""
+        token = self.token() if callable(self.token) else self.token
+        own = {
+            REQUEST_ID: secrets.token_hex(16),
+            "x-api-key": self.key,
+            "authorization": f"Bearer {token}" if token else "",
+            TRACE: self.traceparent(),
+        }
+        chosen = {name.lower(): value for name, value in self.headers.items()}
+        headers = {**{name: value for name, value in own.items() if value}, **chosen, **outgoing.headers}
+        return replace(outgoing, headers=headers)

@@ -1,0 +1,80 @@
+"""A stream of rows in, a stream of predictions out, with a bounded number of requests under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Part = tuple[int, list[Any]]  # the number of the first row, and the rows
+
+
+def parts_of(rows: Iterable[Any], count: int) -> Iterator[Part]:
+    """Yield the rows in lists of `count`, the last may be shorter."""
+    iterator, first = iter(rows), 0
+    while part := list(islice(iterator, count)):
+        yield first, part
+        first += len(part)
+
+
+def stream(
+    rows: Iterable[Any], predict: Callable[[Part], list[T]], rows_per_request: int, concurrency: int
+) -> Iterator[T]:
+    """Yield the predictions in the order of the rows; `predict` runs in `concurrency` threads.
+
+    Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory.
+    """
+    executor = ThreadPoolExecutor(concurrency, "predict")
+    try:
+        under_way = deque[Future[list[T]]]()
+        for part in parts_of(rows, rows_per_request):
+            if len(under_way) == concurrency:
+                yield from under_way.popleft().result()
+            under_way.append(executor.submit(predict, part))
+        while under_way:
+            yield from under_way.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncIterator[Part]:
+    """Do what `parts_of` does, for rows that may come asynchronously."""
+    if isinstance(rows, Iterable):
+        for part in parts_of(rows, count):
+            yield part
+        return
+    first, pending = 0, list[Any]()
+    async for row in rows:
+        pending.append(row)
+        if len(pending) == count:
+            yield first, pending
+            first, pending = first + count, []
+    if pending:
+        yield first, pending
+
+
+async def async_stream(
+    rows: Iterable[Any] | AsyncIterable[Any],
+    predict: Callable[[Part], Awaitable[list[T]]],
+    rows_per_request: int,
+    concurrency: int,
+) -> AsyncIterator[T]:
+    """Do what `stream` does in tasks of the running loop."""
+    under_way = deque[asyncio.Future[list[T]]]()
+    try:
+        async for part in async_parts_of(rows, rows_per_request):
+            if len(under_way) == concurrency:
+                for prediction in await under_way.popleft():
+                    yield prediction
+            under_way.append(asyncio.ensure_future(predict(part)))
+        while under_way:
+            for prediction in await under_way.popleft():
+                yield prediction
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)

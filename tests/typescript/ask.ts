@@ -1,0 +1,39 @@
+// `node ask.js URL ROWS KEY`: what a written client says of golden rows and of bad ones, as JSON.
+
+import { base64, isRowError, RequestFailed, SegmentClient, type Row } from './client.js';
+
+declare const process: { argv: string[] };
+
+const [url, text, key] = process.argv.slice(2) as [string, string, string];
+const rows: Row[] = JSON.parse(text);
+const client = new SegmentClient({ url, ...(key && { key }) });
+
+const answers = await client.predict(rows, { top_k: 2 });
+const labels = answers.map((answer) => (isRowError(answer) ? answer.error.type : answer.label));
+const scores = answers.map((answer) => (isRowError(answer) ? [] : Object.keys(answer.scores ?? {})));
+
+const bad = ['red', ...(rows[1] as number[]).slice(1)] as unknown as Row; // the compiler would refuse it
+const mixed = await client.predict([rows[0]!, bad, rows[2]!]);
+const error = mixed[1]!;
+
+async function* many(): AsyncGenerator<Row> {
+  for (let index = 0; index < 1000; index++) yield rows[index % rows.length]!;
+}
+const streamed: string[] = [];
+for await (const answer of client.stream(many())) streamed.push(isRowError(answer) ? '!' : answer.label);
+
+const failure = await new SegmentClient({ url, version: '9.9.9' }).predict(rows).catch((reason: unknown) => reason);
+const nobody = await new SegmentClient({ url: 'http://127.0.0.1:9', tries: 2 }).predict(rows).catch((reason: unknown) => reason);
+
+console.log(
+  JSON.stringify({
+    labels,
+    scores,
+    mixed: mixed.map((answer) => (isRowError(answer) ? 'error' : answer.label)),
+    error: isRowError(error) ? error.error : null,
+    streamed,
+    failure: failure instanceof RequestFailed ? [failure.status, failure.type] : String(failure),
+    nobody: nobody instanceof RequestFailed ? nobody.status : String(nobody),
+    base64: base64(new Uint8Array([137, 80, 78, 71])),
+  }),
+);

@@ -1,0 +1,69 @@
+"""The client that doesn't block, against a real handler behind httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from onnxserve import AsyncClient
+from onnxserve.client.predictions import Classification
+from tests.helpers.handler_transport import NO_PAUSE, HandlerTransport, labels
+from tests.helpers.inference import table_handler
+
+ROWS = [[number - 4.5, 0] for number in range(10)]
+LABELS = ["no"] * 5 + ["yes"] * 5
+
+
+@pytest.fixture
+def server() -> HandlerTransport:
+    return HandlerTransport(table_handler())
+
+
+def test_the_client_that_does_not_block_answers_alike(server):
+    async def asked() -> None:
+        async with AsyncClient(
+            "http://server", transport=server.transport(), rows_per_request=4, retry=NO_PAUSE
+        ) as client:
+            assert labels(await client.predict("demo", ROWS)) == LABELS
+            server.first.append(httpx.Response(503, headers={"Retry-After": "0"}))
+            assert (await client.model("demo", Classification).predict_row([2, 0])).label == "yes"
+            arrays = await client.infer("demo", {"features": np.array(ROWS, np.float32)}, ["label"])
+            assert arrays["label"].tolist() == LABELS
+            assert labels([row async for row in client.stream("demo", ROWS)]) == LABELS
+
+            async def later() -> AsyncIterator[Any]:
+                for row in [*ROWS, ["red", 0]]:
+                    await asyncio.sleep(0)
+                    yield row
+
+            answers = [row async for row in client.stream("demo", later())]
+            assert labels(answers) == [*LABELS, "! invalid_row"]
+
+    asyncio.run(asked())
+
+
+def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
+    taken: list[int] = []
+
+    def endless():
+        for number in itertools.count():
+            taken.append(number)
+            yield [number % 2, 0]
+
+    async def asked() -> None:
+        async with AsyncClient(
+            "http://server", transport=server.transport(), rows_per_request=4, concurrency=2
+        ) as client:
+            rows = client.stream("demo", endless())
+            answers = [await anext(rows) for _ in range(20)]
+            await rows.aclose()  # type: ignore[attr-defined]  # a generator
+            assert labels(answers) == ["no", "yes"] * 10
+
+    asyncio.run(asked())
+    assert len(taken) <= 20 + 4 * 3
