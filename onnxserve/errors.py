@@ -47,6 +47,18 @@ class ArchiveError(OnnxserveError):
     """An archive is damaged, unsafe, or not made by onnxserve."""
 
 
+class RowRefused(OnnxserveError):
+    """A row has no prediction; `kind` names the reason for programs, as docs/reference/requests.md lists them.
+
+    `row` is the row's number among those that were sent, from 0; None where the request as a whole was refused.
+    """
+
+    def __init__(self, what: str, *, kind: str, row: int | None = None, where: str = "", fix: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.kind = kind
+        self.row = row
+
+
 class ServerError(OnnxserveError):
     """TorchServe can't be started or reached, or it refuses a request."""
 
