@@ -47,15 +47,27 @@ class ArchiveError(OnnxserveError):
     """An archive is damaged, unsafe, or not made by onnxserve."""
 
 
-class RowRefused(OnnxserveError):
-    """A row has no prediction; `kind` names the reason for programs, as docs/reference/requests.md lists them.
+class RowError(OnnxserveError):
+    """A row has no prediction.
 
-    `row` is the row's number among those that were sent, from 0; None where the request as a whole was refused.
+    `type` is a stable name for programs, as docs/reference/requests.md lists them; `reason` says what is wrong, and
+    `remedy` how to mend it. `row` is the row's number among those that were sent, from 0; None where the request as a
+    whole was refused.
     """
 
-    def __init__(self, what: str, *, kind: str, row: int | None = None, where: str = "", fix: str = "") -> None:
-        super().__init__(what, where=where, fix=fix)
-        self.kind = kind
+    def __init__(
+        self,
+        *,
+        type: str,  # noqa: A002 - the name that answers have
+        reason: str,
+        where: str = "",
+        remedy: str = "",
+        row: int | None = None,
+    ) -> None:
+        super().__init__(f"{type}: {reason}", where=where, fix=remedy)
+        self.type = type
+        self.reason = reason
+        self.remedy = remedy
         self.row = row
 
 

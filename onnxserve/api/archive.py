@@ -76,7 +76,7 @@ class Archive:
         """Return a prediction for each row, shape (rows,), in this process, by the archive's own handler.
 
         A row has the form that a client would send, or holds numpy's arrays or bytes of a file. `parameters` are those
-        of a request, such as `{"top_k": 3}`. The first call checks and loads the archive. RowRefused for the first row
+        of a request, such as `{"top_k": 3}`. The first call checks and loads the archive. RowError for the first row
         that has no prediction; ArchiveError if the archive isn't what it records, or can't be loaded here.
         """
         return Predictions(self._predictor.answer(rows, parameters), self.name, self.version)

@@ -103,11 +103,11 @@ class _Job:
         if files:
             what = "files are given beside a model in memory only"
             raise DefinitionError(what, where="files", fix=f"put them into the model's folder: {', '.join(files)}")
-        folder = Path(model)
-        if not (folder / "model.toml").is_file():
-            folder = self._imported(os.fspath(model))
-        changes = self.fields | self._rows_field
-        return self._run(read_definition(folder, changes), InMemory(rows=self._rows_in_memory))
+        if (Path(model) / "model.toml").is_file():
+            definition = read_definition(Path(model), self.fields | self._rows_field)
+        else:
+            definition = self._imported(os.fspath(model))
+        return self._run(definition, InMemory(rows=self._rows_in_memory))
 
     def of_object(self, model: Any, files: Mapping[str, File] | None) -> Archive:
         """Export a model that is in memory; its definition lies nowhere."""
@@ -121,10 +121,12 @@ class _Job:
             definition, source = define_object(model, self.fields | self._rows_field, Path(scratch))
             return self._run(definition, InMemory(source, self._rows_in_memory))
 
-    def _imported(self, source: str) -> Path:
-        options = self.options
-        place = "" if self._rows_in_memory is not None else self._rows_field.get("rows", {}).get("location", "")
-        return import_fields(source, self.fields, place, trust=options.trust, offline=options.offline, say=self.say)
+    def _imported(self, source: str) -> Definition:
+        """Import a model with the place of the rows, which the import pins; rows in memory are of this export alone."""
+        place = os.fspath(self.rows) if isinstance(self.rows, str | os.PathLike) else ""
+        trust, offline = self.options.trust, self.options.offline
+        folder = import_fields(source, self.fields, place, trust=trust, offline=offline, say=self.say)
+        return read_definition(folder, {} if place else self._rows_field)
 
     @property
     def _rows_in_memory(self) -> Iterable[Any] | None:

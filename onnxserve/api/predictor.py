@@ -19,7 +19,7 @@ from onnxserve.archive import folder_signature, package, unpack_trusted
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_handlers.trust.digests import folder_digests
 
-from .refusal import row_refused
+from .refusal import row_error
 from .request import encode_rows
 
 JSON = {"Content-Type": "application/json"}
@@ -48,7 +48,7 @@ class Predictor:
             raise ArchiveError(what, where=str(path), fix="onnxserve archive verify ARCHIVE says more") from error
 
     def answer(self, rows: Iterable[Any], parameters: Mapping[str, Any]) -> list[Any]:
-        """Return a prediction for each row, shape (rows,); RowRefused for the first row that has none."""
+        """Return a prediction for each row, shape (rows,); RowError for the first row that has none."""
         predictions, bodies = list[Any](), (encode_rows([row], parameters) for row in rows)
         while batch := list(islice(bodies, self._largest)):
             predictions += self._answer_batch(batch, len(predictions))
@@ -62,7 +62,7 @@ class Predictor:
         for number, answer in enumerate(answers):
             document = msgspec.json.decode(answer)
             if "error" in document:
-                raise row_refused(document["error"], first + number)
+                raise row_error(document["error"], first + number)
             yield document["predictions"][0]
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from onnxserve.errors import DefinitionError, RowRefused
+from onnxserve.errors import DefinitionError, RowError
 from onnxserve_export.plain_values import plain_value
 
 
 def encode_rows(rows: Sequence[Any], parameters: Mapping[str, Any]) -> bytes:
     """Return the body of a request; what numpy, pandas or torch hold becomes JSON, and bytes become base64.
 
-    RowRefused for an object that JSON can't hold.
+    RowError for an object that JSON can't hold.
     """
     try:
         document = {"instances": [plain_value(row, "row") for row in rows]}
     except DefinitionError as error:
-        raise RowRefused(error.what, kind="undecodable_body", where=error.where, fix=error.fix) from error
+        raise RowError(type="undecodable_body", reason=error.what, where=error.where, remedy=error.fix) from error
     return msgspec.json.encode(document | ({"parameters": dict(parameters)} if parameters else {}))

@@ -22,7 +22,7 @@ from onnxserve.supervisor import Version
 
 from .markup import render
 from .predictions import Predictions
-from .refusal import row_refused
+from .refusal import row_error
 from .request import encode_rows
 from .server_process import ServerProcess, start_process
 
@@ -51,14 +51,14 @@ class Server:
     ) -> Predictions:
         """Ask through the gateway in one request, and return a prediction for each row, shape (rows,).
 
-        Rows and `parameters` are as for `Archive.predict`; without `version`, roles decide who answers. RowRefused for
+        Rows and `parameters` are as for `Archive.predict`; without `version`, roles decide who answers. RowError for
         rows that have no prediction; ServerError if the server doesn't answer.
         """
         path = f"/predictions/{model}" + (f"/{version}" if version else "")
         answer = self._post(path, encode_rows(rows, parameters))
         for number, prediction in enumerate(answer["predictions"]):
             if isinstance(prediction, dict) and "error" in prediction:
-                raise row_refused(prediction["error"], number)
+                raise row_error(prediction["error"], number)
         return Predictions(answer["predictions"], answer["model"], answer["version"])
 
     def register(self, archive: PathLike) -> str:
@@ -131,7 +131,7 @@ class Server:
             return document
         error_ = document.get("error", {})
         if response.status_code in OF_ROWS or error_.get("type") == "not_finite":
-            raise row_refused(error_)
+            raise row_error(error_)
         reason = error_.get("reason") or document.get("message") or "no reason given"
         raise ServerError(f"{response.status_code}: {reason}", where=self.url + path, fix=error_.get("fix", ""))
 

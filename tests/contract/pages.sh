@@ -31,7 +31,8 @@ for block in blocks/*; do
   cp pristine/*.mar model_store/
   case $block in
     *.py)
-      if grep -q 'import onnxserve' "$block"; then python "$block"; else clients/bin/python "$block"; fi ;;
+      # Our own package is in our environment; clients of others are in theirs. Modules of earlier blocks lie here.
+      if grep -Eq '^(from|import) onnxserve' "$block"; then .venv/bin/python - < "$block"; else clients/bin/python "$block"; fi ;;
     *) bash -c 'set -eo pipefail; trap "set +e; kill \$(jobs -p) 2> /dev/null; wait" EXIT; . "$0"' "$block" ;;
   esac > "$block.log" 2>&1 || echo "$block" >> failed
 done

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import onnxserve
-from onnxserve.errors import ReleaseError, RowRefused, ServerError
+from onnxserve.errors import ReleaseError, RowError, ServerError
 from tests.helpers.plain_http import get
 from tests.helpers.waiting import wait_for
 
@@ -37,8 +37,12 @@ def processes_of(server: onnxserve.Server) -> list[psutil.Process]:
     return [leader, *leader.children(recursive=True)]
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("onnxserve-*/serve.log"))
+@pytest.fixture
+def temporary(monkeypatch) -> Iterator[Path]:
+    """A folder for temporary files, short enough for sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 def test_it_answers_as_the_archive_does_in_this_process(server, archive):
@@ -51,9 +55,9 @@ def test_it_answers_as_the_archive_does_in_this_process(server, archive):
 
 
 def test_a_refused_row_is_named_as_in_this_process(server):
-    with pytest.raises(RowRefused, match="expected a number") as caught:
+    with pytest.raises(RowError, match="expected a number") as caught:
         server.predict("circle", [*ROWS, {"x": 1.0, "y": "north"}])
-    assert (caught.value.row, caught.value.kind, caught.value.where) == (3, "invalid_row", "row 3, y")
+    assert (caught.value.row, caught.value.type, caught.value.where) == (3, "invalid_row", "row 3, y")
     with pytest.raises(ServerError, match="404"):
         server.predict("square", ROWS)
 
@@ -83,22 +87,21 @@ def test_a_notebook_shows_its_addresses_and_versions(server):
     assert get(server.console, timeout=10).status_code == 200
 
 
-def test_another_one_stands_beside_it_and_leaves_nothing_behind(server, archive, next_archive, monkeypatch):
+def test_another_one_stands_beside_it_and_leaves_nothing_behind(server, archive, next_archive, temporary, monkeypatch):
     monkeypatch.setenv("ONNXSERVE_STATE", str(server.state))  # as a shell may have it
-    before = folders()
     with onnxserve.serve(archive, gateway={"limits": {"body_bytes": 2000}}) as other:
         assert other.url != server.url
         assert other.register(next_archive) == "2.0.0"
         assert other.predict("circle", ROWS, version="2.0.0").version == "2.0.0"
-        with pytest.raises(RowRefused) as caught:
+        with pytest.raises(RowError) as caught:
             other.predict("circle", [[0.0, 0.0]] * 1000)
-        assert caught.value.kind == "too_large"
+        assert caught.value.type == "too_large"
         running = processes_of(other)
         assert len(running) > 4
-        assert folders() - before
+        assert other.state.is_relative_to(temporary)
     _, alive = psutil.wait_procs(running, 20)
     assert alive == []
-    assert folders() == before
+    assert list(temporary.iterdir()) == []
     assert "closed" in repr(other)
     assert "is closed" in other._repr_html_()
     for call in (other.status, lambda: other.predict("circle", ROWS)):
@@ -108,15 +111,14 @@ def test_another_one_stands_beside_it_and_leaves_nothing_behind(server, archive,
     assert server.predict("circle", ROWS[:1])[0]["label"] == "inside"
 
 
-def test_an_archive_that_is_refused_ends_the_start_with_its_reason(archive, next_archive, tmp_path):
+def test_an_archive_that_is_refused_ends_the_start_with_its_reason(archive, next_archive, temporary, tmp_path):
     content = bytearray(next_archive.read_bytes())
     content[content.index(b"class Service(") + 6] ^= 1
     changed = tmp_path / "circle-2.0.0.mar"
     changed.write_bytes(content)
-    before = folders()
     with pytest.raises(ServerError, match=r"circle-2\.0\.0\.mar: .*damaged"):
         onnxserve.serve([archive, changed])
-    assert folders() == before
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_program_that_is_killed_leaves_no_process(archive):

@@ -14,7 +14,7 @@ import pytest
 import onnxserve
 from onnxserve.archive import make_key, unpack
 from onnxserve.archive.offline import answers
-from onnxserve.errors import ArchiveError, RowRefused
+from onnxserve.errors import ArchiveError, RowError
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +63,15 @@ def test_parameters_are_those_of_a_request(circle):
     ],
 )
 def test_a_refused_row_is_named_with_reason_and_remedy(circle, row, kind, message):
-    with pytest.raises(RowRefused, match=message) as caught:
+    with pytest.raises(RowError, match=message) as caught:
         circle.predict([*[[0.0, 0.0]] * 40, row])
-    assert caught.value.kind == kind
+    assert caught.value.type == kind
     assert caught.value.row in (40, None)
     assert caught.value.fix
 
 
 def test_a_refused_row_is_counted_over_all_batches(circle):
-    with pytest.raises(RowRefused) as caught:
+    with pytest.raises(RowError) as caught:
         circle.predict([*[[0.0, 0.0]] * 70, {"x": 1.0, "y": "north"}])
     assert (caught.value.row, caught.value.where) == (70, "row 70, y")
 

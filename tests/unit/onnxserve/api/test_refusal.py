@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxserve.api.refusal import row_refused
+from onnxserve.api.refusal import row_error
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,6 @@ from onnxserve.api.refusal import row_refused
     ],
 )
 def test_the_place_is_that_of_the_row(where, row, number, place):
-    error = row_refused({"type": "invalid_row", "reason": "too old", "where": where, "fix": "be young"}, row)
-    assert (error.row, error.kind, error.where, error.fix) == (number, "invalid_row", place, "be young")
+    error = row_error({"type": "invalid_row", "reason": "too old", "where": where, "fix": "be young"}, row)
+    assert (error.row, error.type, error.where, error.fix) == (number, "invalid_row", place, "be young")
     assert error.what == "invalid_row: too old"
