@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import onnxserve
-from onnxserve.errors import ArchiveError, CheckFailed, DefinitionError, OnnxserveError
+from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
 
 POINTS = np.random.default_rng(7).uniform(-2, 2, (400, 2)).astype(np.float32)
 LABELS = ("left", "right")
@@ -101,7 +101,7 @@ def test_another_model_does_not_take_its_place(side, store):
     other = Side()
     other.layer.weight.data *= 2
     given = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}, "quantise": FP32}
-    with pytest.raises(ArchiveError, match=r"another side-1\.0\.0\.mar exists"):
+    with pytest.raises(StepFailed, match=r"another side-1\.0\.0\.mar exists"):
         onnxserve.export(other, labelled(), store=store, **given)
     assert onnxserve.Archive(store / "side-1.0.0.mar").sha256 == side.sha256
 
