@@ -84,7 +84,7 @@ def test_a_notebook_shows_its_addresses_and_versions(server):
     assert server.url in page
     assert f'href="{server.console}"' in page
     assert "<td>2.0.0</td>" in page
-    assert get(server.console, timeout=10).status_code == 200
+    assert get(server.console, timeout=10, follow_redirects=True).status_code == 200
 
 
 def test_another_one_stands_beside_it_and_leaves_nothing_behind(server, archive, next_archive, temporary, monkeypatch):

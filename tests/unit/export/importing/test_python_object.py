@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_fields_that_are_given_are_kept(tmp_path):
     }
     definition, _ = define_object(nn.Linear(4, 2), fields, tmp_path)
     assert (definition.name, definition.version, definition.source) == ("frames", "2.1.0", "memory:Linear")
-    assert definition.input.limits == {"time": 64}
+    assert msgspec.to_builtins(definition.input)["limits"] == {"time": 64}
     assert definition.serve.p99_ms == 20
 
 

@@ -100,7 +100,11 @@ def test_its_proof_is_repeated_on_this_machine(side):
 def test_another_model_does_not_take_its_place(side, store):
     other = Side()
     other.layer.weight.data *= 2
-    given = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}, "quantise": FP32}
+    given: dict[str, Any] = {
+        "input": {"kind": "table", "columns": ["x", "y"]},
+        "output": {"labels": LABELS},
+        "quantise": FP32,
+    }
     with pytest.raises(StepFailed, match=r"another side-1\.0\.0\.mar exists"):
         onnxserve.export(other, labelled(), store=store, **given)
     assert onnxserve.Archive(store / "side-1.0.0.mar").sha256 == side.sha256
@@ -117,7 +121,7 @@ def test_a_folder_is_exported_with_fields_and_rows_that_take_the_place_of_its_ow
 
 def test_rows_that_prove_nothing_leave_no_archive(module, tmp_path):
     turned = [(point, LABELS[int(point[0] <= point[1] / 2)]) for point in POINTS]
-    given = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}}
+    given: dict[str, Any] = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}}
     with pytest.raises(OnnxserveError) as caught:
         onnxserve.export(module, [], quantise=FP32, store=tmp_path, **given)
     assert "unproven" in str(caught.value)
@@ -135,13 +139,13 @@ def test_rows_that_prove_nothing_leave_no_archive(module, tmp_path):
     ],
 )
 def test_rows_that_are_none_are_refused(module, rows, message, tmp_path):
-    given = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}}
+    given: dict[str, Any] = {"input": {"kind": "table", "columns": ["x", "y"]}, "output": {"labels": LABELS}}
     with pytest.raises(OnnxserveError, match=message):
         onnxserve.export(module, rows, store=tmp_path, **given)
 
 
 def test_a_text_model_needs_its_tokenizer(tmp_path):
-    given = {"input": {"kind": "text", "max_tokens": 8}, "output": "raw"}
+    given: dict[str, Any] = {"input": {"kind": "text", "max_tokens": 8}, "output": "raw"}
     with pytest.raises(OnnxserveError, match=r"need tokenizer\.json"):
         onnxserve.export(Side(), [("a", None)], files={"golden.jsonl": b'{"input": "a"}'}, store=tmp_path, **given)
 
