@@ -47,6 +47,32 @@ class ArchiveError(OnnxserveError):
     """An archive is damaged, unsafe, or not made by onnxserve."""
 
 
+class RowError(OnnxserveError):
+    """A row has no prediction.
+
+    `type` is a stable name for programs, as docs/reference/requests.md lists them; `reason` says what is wrong, and
+    `remedy` how to mend it. `row` is the row's number among those that were sent, from 0; None where the request as a
+    whole was refused. `status` is HTTP's. A client puts such errors in the rows' places among the predictions.
+    """
+
+    def __init__(
+        self,
+        *,
+        type: str,  # noqa: A002 - the name that answers have
+        reason: str,
+        where: str = "",
+        remedy: str = "",
+        row: int | None = None,
+        status: int = 422,
+    ) -> None:
+        super().__init__(f"{type}: {reason}", where=where, fix=remedy)
+        self.type = type
+        self.reason = reason
+        self.remedy = remedy
+        self.row = row
+        self.status = status
+
+
 class ServerError(OnnxserveError):
     """TorchServe can't be started or reached, or it refuses a request."""
 

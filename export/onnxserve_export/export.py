@@ -11,6 +11,7 @@ import msgspec
 from onnxserve.definition import Definition, read_definition
 
 from .export_state import ExportState, no_progress
+from .in_memory import NOTHING, InMemory
 from .options import DEFAULTS, ExportOptions
 from .replacement import earlier_archives
 from .step import Step, run_steps
@@ -26,7 +27,20 @@ def export_model(
     options: ExportOptions = DEFAULTS,
 ) -> ExportState:
     """Run `steps` on the definition in `folder`; nothing enters the store unless all checks pass."""
-    definition = read_definition(folder)
+    return export_definition(read_definition(folder), store, steps, say, progress=progress, options=options)
+
+
+def export_definition(  # noqa: PLR0913 - all but four are optional
+    definition: Definition,
+    store: Path,
+    steps: Sequence[Step],
+    say: Callable[[str], None],
+    *,
+    progress: Callable[[str, int, int], None] = no_progress,
+    options: ExportOptions = DEFAULTS,
+    memory: InMemory = NOTHING,
+) -> ExportState:
+    """Run `steps` on a definition, whose model or rows may be in memory."""
     if options.search_minutes is not None:
         quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
@@ -36,7 +50,7 @@ def export_model(
     if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        state = ExportState(definition, store, Path(scratch), say, progress, options)
+        state = ExportState(definition, store, Path(scratch), say, progress, options, memory=memory)
         run_steps(state, steps)
     return state
 

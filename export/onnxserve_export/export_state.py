@@ -13,6 +13,7 @@ from .arrays import Arrays, Axes
 from .batches import Batches
 from .faults import FaultList
 from .graph_outputs import GraphOutputs
+from .in_memory import NOTHING, InMemory
 from .options import DEFAULTS, ExportOptions
 from .records import (
     Candidate,
@@ -71,6 +72,7 @@ class ExportState:
     say: Callable[[str], None] = print
     progress: Callable[[str, int, int], None] = no_progress
     options: ExportOptions = DEFAULTS
+    memory: InMemory = NOTHING
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
     sources: dict[str, Path] = field(init=False)
     source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it

@@ -17,7 +17,7 @@ from onnxserve.archive.offline import BatchOutputs, every_output
 from onnxserve.archive.offline import outputs as first_outputs
 from onnxserve.archive.proof import ProofRow
 from onnxserve.definition import QuantiseSection
-from onnxserve.errors import ArchiveError
+from onnxserve.errors import ArchiveError, CheckFailed
 from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
 from onnxserve_handlers.registry import TASKS
 from onnxserve_handlers.tasks import TaskHooks
@@ -64,6 +64,13 @@ def rerun(archive: Path) -> Rerun:
         measure = str(recorded.summary.get("measure", ""))
         with archived_task(folder, recorded.signature, measure) as hooks:
             return repeat_proof(folder, recorded, hooks)
+
+
+def check_rerun(repeated: Rerun, archive: Path) -> None:
+    """Raise CheckFailed if an archive shouldn't serve on this machine by its own proof."""
+    if repeated.refusal:
+        fix = "export again on this kind of machine"
+        raise CheckFailed("rerun", repeated.refusal, "the archive's budget", fix=fix, where=str(archive))
 
 
 def repeat_proof(folder: Path, recorded: RecordedProof, hooks: TaskHooks) -> Rerun:

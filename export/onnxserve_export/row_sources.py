@@ -25,6 +25,8 @@ PAIR = 2
 def read_rows(state: ExportState) -> Iterator[tuple[Any, Any]]:
     """Yield input and label of every row, the label None for a row without one; DefinitionError for a bad row."""
     definition = state.definition
+    if state.memory.rows is not None:
+        return check_pairs(state.memory.rows, definition.rows.location, is_plain=definition.features is None)
     if not definition.rows.location:
         return iter(())
     if is_prediction_log(definition.rows.location):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from onnxserve import __version__
 from onnxserve.errors import OnnxserveError
+from onnxserve.version import __version__
 
 from . import batch, client, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve
 from .archive import convert, explain, migrate, pull, sign, verify

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnxserve.errors import OnnxserveError
 from onnxserve.torchserve import Settings, stores_of
+from onnxserve_export.extra import extra_needed
 
 from .console import console
 from .progress import steps_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from onnxserve_export.export_state import ExportState
     from onnxserve_export.options import ExportOptions
-
-NEEDED = {"torch", "onnx", "onnxscript", "nncf", "jinja2", "safetensors", "fsspec", "pyarrow"}
 
 Store = Annotated[Path, typer.Option(help="The model store, a folder, that gets the archive.")]
 Draft = Annotated[
@@ -46,17 +41,6 @@ def show_traces() -> None:
     """Print the traceback of a step that fails, too."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("onnxserve_export.step").setLevel(logging.DEBUG)
-
-
-@contextmanager
-def extra_needed() -> Iterator[None]:
-    """Name the extra if a package of the export isn't installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in NEEDED:
-            raise
-        raise OnnxserveError(f"{error.name} is not installed", fix="pip install 'onnxserve[export]'") from error
 
 
 def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState:

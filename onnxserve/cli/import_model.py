@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onnxserve.errors import OnnxserveError
+from onnxserve_export.extra import extra_needed
 
 from .console import AsJson, console, show_lines
 from .exporting import (
@@ -20,7 +21,6 @@ from .exporting import (
     Unproven,
     Verbose,
     drift_lines,
-    extra_needed,
     run_export,
     server_stores_of,
     show_traces,

@@ -14,7 +14,7 @@ from onnxserve.archive import configured_keys
 from onnxserve.errors import ServerError
 from onnxserve.gateway import RoleStore
 from onnxserve.gateway.nginx_process import wait_for_ports
-from onnxserve.release import ReleaseService
+from onnxserve.release import ReleaseService, release_of
 from onnxserve.release.registration import clear_staged
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
@@ -37,7 +37,6 @@ from .server import (
     MetricsPort,
     State,
     Store,
-    release_of,
     settings_from,
 )
 from .tick import Tick

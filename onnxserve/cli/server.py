@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from onnxserve.gateway import RoleStore, read_config
-from onnxserve.release import History, ReleaseService
-from onnxserve.torchserve import Management, Settings, resolve_settings, stores_of
+from onnxserve.torchserve import Settings, resolve_settings
 
 Config = Annotated[
     Path | None, typer.Option(help="TorchServe's config.properties; default: the one of the installation.")
@@ -37,12 +35,3 @@ MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's 
 def settings_from(**flags: object) -> Settings:
     """Return the settings from file, environment (ONNXSERVE_…) and the flags that were given."""
     return resolve_settings(os.environ, flags)
-
-
-def release_of(settings: Settings) -> ReleaseService:
-    """Return the release steps on the server that the settings name."""
-    defaults = read_config(settings.gateway_file).default
-    role_store = RoleStore(settings.state)
-    return ReleaseService(
-        Management(settings.management), History(settings.state), stores_of(settings), role_store, defaults
-    )

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from onnxserve.errors import RowError
 from onnxserve_handlers.errors import RequestError
 
-from .errors import RequestFailed, RowError
+from .errors import RequestFailed
 from .exchange import REQUEST_ID, Incoming, Outgoing, Steps
 from .fault import Fault, read_fault, request_failed
 from .forms import Form

@@ -12,9 +12,10 @@ from typing import Any, Generic, Self, TypeVar, Unpack, overload
 import httpx
 import msgspec
 
+from onnxserve.errors import RowError
+
 from . import grpc_channel
 from .calls import Calls
-from .errors import RowError
 from .exchange import GRPC, Incoming, Outgoing, Steps, run_async
 from .http_exchange import incoming, limits, no_answer, timeout
 from .options import Options

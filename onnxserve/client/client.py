@@ -11,9 +11,10 @@ from typing import Any, Generic, Self, TypeVar, Unpack, overload
 import httpx
 import msgspec
 
+from onnxserve.errors import RowError
+
 from . import grpc_channel
 from .calls import OPENAPI, Calls, fetch, send
-from .errors import RowError
 from .exchange import GRPC, Deadline, Incoming, Outgoing, Steps, run
 from .http_exchange import incoming, limits, no_answer, timeout
 from .options import Options

@@ -5,31 +5,6 @@ from __future__ import annotations
 from onnxserve.errors import ServerError
 
 
-class RowError(ServerError):
-    """A row that has no prediction; it stands in the row's place among the predictions.
-
-    `type` is a stable name for programs (docs/reference/requests.md), `reason` says what is wrong, `where` at which
-    place of the row, and `remedy` how to fix it. `row` is the row's number in the call, from 0, and `status` HTTP's.
-    """
-
-    def __init__(
-        self,
-        *,
-        type: str,  # noqa: A002 - the server's name
-        reason: str,
-        where: str = "",
-        remedy: str = "",
-        row: int = 0,
-        status: int = 422,
-    ) -> None:
-        super().__init__(f"{type}: {reason}", where=where, fix=remedy)
-        self.type = type
-        self.reason = reason
-        self.remedy = remedy
-        self.row = row
-        self.status = status
-
-
 class RequestFailed(ServerError):
     """A whole request that was refused, or that the server failed to answer.
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .errors import RequestFailed, RowError, Unreachable
+from onnxserve.errors import RowError
+
+from .errors import RequestFailed, Unreachable
 from .exchange import REQUEST_ID, Incoming, Outgoing
 from .retry import NO_ANSWER, RETRY_AFTER, retry_after
 

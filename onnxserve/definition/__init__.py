@@ -1,6 +1,6 @@
 """The model definition: one frozen record for a `models/<name>/model.toml`."""
 
-from .read import read_definition
+from .read import make_definition, read_definition
 from .sections import Definition, FeaturesSection, QuantiseSection, RowsSection, ServeSection, Source
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "RowsSection",
     "ServeSection",
     "Source",
+    "make_definition",
     "read_definition",
 ]

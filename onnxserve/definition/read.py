@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,11 +22,33 @@ from .sections import Definition, Source
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-def read_definition(folder: Path) -> Definition:
-    """Return the definition in `folder/model.toml`; DefinitionError names field, reason and fix."""
+def read_definition(folder: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Definition:
+    """Return the definition in `folder/model.toml`; DefinitionError names field, reason and fix.
+
+    `changes` are fields that take the place of the file's; those of a section leave its other fields as they are.
+    """
+    return make_definition(with_changes(_read_document(folder), changes), folder)
+
+
+def with_changes(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with other fields; a section gets the fields of the change, and keeps its others."""
+    result = dict(document)
+    for name, value in changes.items():
+        former = _as_section(name, result.get(name))
+        merges = isinstance(former, Mapping) and isinstance(value, Mapping)
+        result[name] = {**former, **value} if merges else value
+    return result
+
+
+def _as_section(name: str, value: Any) -> Any:
+    """Return a field of the top as a section where it is short for one: `rows` is the place of the rows."""
+    return {"location": value} if name == "rows" and isinstance(value, str) else value
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / "model.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DefinitionError(
             "there is no model definition here",
@@ -34,22 +57,30 @@ def read_definition(folder: Path) -> Definition:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"not valid TOML: {error}", where=str(path)) from error
+
+
+def make_definition(fields: Mapping[str, Any], folder: Path, where: str = "") -> Definition:
+    """Return the definition with the fields of a `model.toml`, whose other files lie in `folder`.
+
+    DefinitionError names field, reason and fix, and as the place `where`, by default the `model.toml` of the folder.
+    """
+    path, document = where or str(folder / "model.toml"), dict(fields)
     if "folder" in document:
-        raise DefinitionError("unknown field `folder`", where=str(path), fix="remove it")
+        raise DefinitionError("unknown field `folder`", where=path, fix="remove it")
     if former := former_variants(document):
         raise DefinitionError(
             f"the variant {former[0]} doesn't exist any more: `int8` has taken its place",
             where=f"{path}, quantise.variants",
             fix=f'write "int8" in place of {", ".join(former)}; without `variants`, int8 and fp32 compete',
         )
-    if isinstance(rows := document.get("rows"), str):
-        document["rows"] = {"location": rows}
+    if "rows" in document:
+        document["rows"] = _as_section("rows", document["rows"])
     try:
         definition = _convert(with_present_fields(document, folder), folder)
     except msgspec.ValidationError as error:
-        raise DefinitionError(str(error), where=str(path), fix="compare with models/segment/model.toml") from error
+        raise DefinitionError(str(error), where=path, fix="compare with models/segment/model.toml") from error
     if faults := list(_faults(definition)):
-        raise DefinitionError("; ".join(faults), where=str(path))
+        raise DefinitionError("; ".join(faults), where=path)
     return definition
 
 

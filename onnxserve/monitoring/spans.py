@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from onnxserve import __version__
 from onnxserve.errors import GatewayError
+from onnxserve.version import __version__
 
 from .access_log import Entry, http_status
 from .exposition import Counter

@@ -17,8 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-from onnxserve.cli.server import release_of
-from onnxserve.release import ReleaseService
+from onnxserve.release import ReleaseService, release_of
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT

@@ -15,6 +15,7 @@ from .options import ImportOptions
 from .outline import Fact
 
 FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
+LIMITS = "input.limits"
 TENSOR = re.compile(r"(?P<name>[^=\s]+)=(?P<dtype>\w+)\[(?P<sizes>[^\]]*)\]")
 
 
@@ -53,6 +54,16 @@ def fields_of(field: str, value: Any) -> Iterator[tuple[str, Any]]:
         return
     for name, part in value.items():
         yield f"{field}.{name}", part
+
+
+def dotted_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a definition's sections by dotted path, and the limit of each free axis by its own."""
+    for section, value in fields.items():
+        for field, part in fields_of(section, value):
+            if field == LIMITS and isinstance(part, Mapping):
+                yield from ((f"{LIMITS}.{axis}", limit) for axis, limit in part.items())
+            else:
+                yield field, part
 
 
 def names_of(text: str) -> list[str]:

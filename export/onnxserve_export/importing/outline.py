@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,11 +28,20 @@ class Fact(NamedTuple):
     origin: str
 
 
-class Outline:
-    """Fields of a definition by dotted path, such as `input.kind`; what the user answered is never replaced."""
+def option_of(field: str) -> str:
+    """Return the option of `onnxserve import` that sets a field."""
+    return OPTIONS.get(field) or f"--set {field}=VALUE"
 
-    def __init__(self, source: str, answers: Mapping[str, Fact]) -> None:
+
+class Outline:
+    """Fields of a definition by dotted path, such as `input.kind`; what the user answered is never replaced.
+
+    `remedy` names what the user writes to give a field.
+    """
+
+    def __init__(self, source: str, answers: Mapping[str, Fact], remedy: Callable[[str], str] = option_of) -> None:
         self.source = source
+        self._remedy = remedy
         self._facts = dict(answers)
         self._gaps = dict[str, str]()
 
@@ -66,6 +75,17 @@ class Outline:
         others = dict.fromkeys(field.partition(".")[0] for field in self._facts if "." in field)
         return list(dict.fromkeys(("input", "output", *others)))
 
+    def document(self) -> dict[str, Any]:
+        """Return all fields as a definition has them: a section is a mapping."""
+        document: dict[str, Any] = {}
+        for field, fact in self._facts.items():
+            *sections, name = field.split(".")
+            table = document
+            for section in sections:
+                table = table.setdefault(section, {})
+            table[name] = fact.value
+        return document
+
     def check(self) -> None:
         """Raise DefinitionError for an unknown kind, task or option, and for everything that is missing, at once."""
         self._check_choice("input.kind", KINDS)
@@ -77,7 +97,7 @@ class Outline:
             self._check_options("output", task_class(self.get("output.task")).output_options)
         missing = [(field, why) for field, why in self._gaps.items() if field not in self._facts]
         if missing:
-            raise _missing(missing, self.source)
+            raise _missing(missing, self.source, self._remedy)
 
     def _check_choice(self, field: str, known: tuple[str, ...]) -> None:
         value = self.get(field)
@@ -98,10 +118,10 @@ class Outline:
                 self.ask(f"{section}.{name}", "the artefact doesn't say it")
 
 
-def _missing(gaps: list[tuple[str, str]], source: str) -> DefinitionError:
+def _missing(gaps: list[tuple[str, str]], source: str, remedy: Callable[[str], str]) -> DefinitionError:
     lines = ["1 value can't be read" if len(gaps) == 1 else f"{len(gaps)} values can't be read"]
     fixes = []
     for number, (field, why) in enumerate(gaps, 1):
         lines.append(f"  {number}. {field}: {why}")
-        fixes.append(f"{number}. {OPTIONS.get(field) or f'--set {field}=VALUE'}")
+        fixes.append(f"{number}. {remedy(field)}")
     return DefinitionError("\n".join(lines), where=source, fix="\n         ".join(fixes))

@@ -12,7 +12,6 @@ import typer
 from onnxserve.archive import check_archive
 from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, console, out, show
-from onnxserve.errors import CheckFailed
 
 
 def describe_bound(bound: float | None) -> str:
@@ -46,9 +45,10 @@ def verify(
         checked = check_archive(archive, public_key or None)
     proof: Any = None
     if rerun:
-        with console.status("repeating the proof"):
-            from onnxserve_export.rerun import rerun as repeat
+        from onnxserve_export.rerun import check_rerun
+        from onnxserve_export.rerun import rerun as repeat
 
+        with console.status("repeating the proof"):
             proof = repeat(archive)
 
     def human() -> None:
@@ -66,11 +66,5 @@ def verify(
             )
 
     show(asdict(checked) | ({"rerun": asdict(proof)} if proof is not None else {}), human, as_json=as_json)
-    if proof is not None and proof.refusal:
-        raise CheckFailed(
-            "rerun",
-            proof.refusal,
-            "the archive's budget",
-            fix="export again on this kind of machine",
-            where=str(archive),
-        )
+    if proof is not None:
+        check_rerun(proof, archive)

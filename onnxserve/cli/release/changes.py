@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from onnxserve.cli.console import show_lines
-from onnxserve.cli.server import release_of, settings_from
-from onnxserve.release import ReleaseService
+from onnxserve.cli.server import settings_from
+from onnxserve.release import ReleaseService, release_of
 
 Model = Annotated[str, typer.Argument(help="The model's name.")]
 Version = Annotated[str, typer.Argument(help="The version, such as 1.1.0.")]

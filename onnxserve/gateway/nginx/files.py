@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import jinja2
 import msgspec
 
-from onnxserve import __version__
 from onnxserve.client import Address
 from onnxserve.errors import GatewayError
 from onnxserve.gateway.config import GatewayConfig, Traces
 from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
 from onnxserve.gateway.roles import Roles, roles_document
 from onnxserve.paths import INSIDE
+from onnxserve.version import __version__
 
 HERE = files(__package__)
 LEAST_KEPT_S = 600

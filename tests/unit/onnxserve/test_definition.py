@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from onnxserve.definition import read_definition
+from onnxserve.definition import make_definition, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.inputs.image import ImageOptions
 from tests import ROOT
@@ -126,3 +127,22 @@ def test_a_definition_may_have_no_rows(tmp_path):
 def test_a_missing_definition_says_how_to_make_one(tmp_path):
     with pytest.raises(DefinitionError, match="onnxserve new"):
         read_definition(tmp_path)
+
+
+def test_fields_that_a_program_gives_take_the_place_of_the_file_s_and_leave_the_others(tmp_path):
+    text = GOOD + ROWS + 'max_tokens = 16\n[output]\ntask = "raw"\n'
+    changes = {"version": "2.0", "input": {"max_tokens": 32}, "rows": {"label": "stars"}, "serve": {"workers": 3}}
+    changed = read_definition(definition(tmp_path, text), changes)
+    assert (changed.name, changed.version) == ("demo", "2.0")
+    assert msgspec.to_builtins(changed.input)["max_tokens"] == 32
+    assert changed.input.kind == "text"
+    assert (changed.rows.location, changed.rows.label) == ("package:rows", "stars")
+    assert changed.serve.workers == 3
+    assert read_definition(tmp_path).version == "1.0"
+
+
+def test_a_definition_without_a_file_names_its_own_place(tmp_path):
+    fields = {"name": "demo", "version": "1.0", "source": "package:factory", "colour": "red"}
+    with pytest.raises(DefinitionError, match="unknown field `colour`") as caught:
+        make_definition(fields, tmp_path, where="a program")
+    assert caught.value.where == "a program"

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from onnxserve.archive import Summary
+from onnxserve.archive.explanation import variant_rows
 from onnxserve.cli import doctor, features, keys, monitor
 from onnxserve.cli.archive import explain
 from onnxserve.cli.release import status
@@ -72,7 +73,7 @@ TABLES: dict[str, tuple[Any, list[Any]]] = {
     "features check": (features.DIFFERENCES, [((MODEL,), MODEL, 123456.789, 123456.788)]),
     "archive explain": (
         explain.HEADINGS,
-        explain.variant_rows(Summary(path=Path(FILE), name=MODEL, version=VERSION, sha256="0", evidence=EVIDENCE), {}),
+        variant_rows(Summary(path=Path(FILE), name=MODEL, version=VERSION, sha256="0", evidence=EVIDENCE), {}),
     ),
     "tune capacity": (capacity.HEADINGS, [(MODEL, VERSION, 128, 128, 1024, "1234.5", "100%", "100,000")]),
     "tune resources": (resources.HEADINGS, [(MODEL, VERSION, 128, "untuned", 100_000)]),

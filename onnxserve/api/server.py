@@ -1,0 +1,219 @@
+"""`onnxserve.serve`: a server of its own for a test, a notebook or a program."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from onnxserve.archive import read_version
+from onnxserve.client import loopback
+from onnxserve.errors import ServerError
+from onnxserve.gateway import Canary
+from onnxserve.release import ReleaseService, VersionStatus, release_of
+from onnxserve.supervisor import Version
+
+from .markup import render
+from .predictions import Predictions
+from .refusal import row_error
+from .request import encode_rows
+from .server_process import ServerProcess, start_process
+
+READY_S = 180.0
+ANSWER_S = 60.0
+OF_ROWS = {400, 413, 415, 422}  # statuses that say what is wrong with rows
+NONE: Mapping[str, Any] = MappingProxyType({})
+PathLike = str | os.PathLike[str]
+
+
+class Server:
+    """A running server, which ends with the block, with `close`, with this object or with this process.
+
+    `url` is for clients, `console` for a browser; `state` is the folder of roles, history and logs.
+    """
+
+    def __init__(self, process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self.url = f"http://127.0.0.1:{process.port}"
+        self.console = f"http://127.0.0.1:{process.console_port}"
+        self.state = process.settings.state
+        self._process = process
+        self._end = weakref.finalize(self, _end, process, folder)
+
+    def predict(
+        self, model: str, rows: Sequence[Any], *, version: str = "", parameters: Mapping[str, Any] = NONE
+    ) -> Predictions:
+        """Ask through the gateway in one request, and return a prediction for each row, shape (rows,).
+
+        Rows and `parameters` are as for `Archive.predict`; without `version`, roles decide who answers. RowError for
+        rows that have no prediction; ServerError if the server doesn't answer.
+        """
+        path = f"/predictions/{model}" + (f"/{version}" if version else "")
+        answer = self._post(path, encode_rows(rows, parameters))
+        for number, prediction in enumerate(answer["predictions"]):
+            if isinstance(prediction, dict) and "error" in prediction:
+                raise row_error(prediction["error"], number)
+        return Predictions(answer["predictions"], answer["model"], answer["version"])
+
+    def register(self, archive: PathLike) -> str:
+        """Load an archive beside the others, and return its version, which has no role yet.
+
+        ArchiveError if the archive isn't what it records; ReleaseError or ServerError if it can't be loaded.
+        """
+        return self._release().register(Path(archive))
+
+    def canary(
+        self, model: str, version: str, percent: float = 5.0, *, other_signature: bool = False, unproven: bool = False
+    ) -> list[str]:
+        """Let a version answer `percent` of the requests that name none; return what changes, a line a role.
+
+        ReleaseError if the signature differs from the stable version's, unless `other_signature` is set, and for all
+        requests if the version is unproven, unless `unproven` is set.
+        """
+        release, share = self._release(), Canary(version, percent)
+        return _recorded(
+            release, release.canary(model, share, other_signature=other_signature, accept_unproven=unproven)
+        )
+
+    def promote(
+        self, model: str, version: str = "", *, other_signature: bool = False, unproven: bool = False
+    ) -> list[str]:
+        """Make a version stable, by default the canary; return what changes. Errors are those of `canary`."""
+        release = self._release()
+        return _recorded(
+            release, release.promote(model, version, other_signature=other_signature, accept_unproven=unproven)
+        )
+
+    def rollback(self, model: str) -> list[str]:
+        """End the canary, or without one return to the former stable version; return what changes.
+
+        ReleaseError if there is neither.
+        """
+        release = self._release()
+        return _recorded(release, release.rollback(model))
+
+    def status(self, model: str | None = None) -> list[VersionStatus]:
+        """Return the role, workers and queue of each version, of one or of all models."""
+        return self._release().status(model)
+
+    def close(self) -> None:
+        """Answer the requests under way, end all processes, and remove the folder that `serve` made."""
+        self._end()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return not self._end.alive
+
+    def _release(self) -> ReleaseService:
+        self._check_open()
+        return release_of(self._process.settings)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ServerError("the server was closed", where=self.url, fix="start another: onnxserve.serve(archives)")
+
+    def _post(self, path: str, body: bytes) -> dict[str, Any]:
+        self._check_open()
+        try:
+            with loopback(self._process.port).client(ANSWER_S, {"Content-Type": "application/json"}) as client:
+                response = client.post(path, content=body)
+        except httpx.HTTPError as error:
+            raise ServerError(f"no answer: {error}", where=self.url + path, fix=f"see {self._process.log}") from error
+        document = _document(response)
+        if response.is_success:
+            return document
+        error_ = document.get("error", {})
+        if response.status_code in OF_ROWS or error_.get("type") == "not_finite":
+            raise row_error(error_)
+        reason = error_.get("reason") or document.get("message") or "no reason given"
+        raise ServerError(f"{response.status_code}: {reason}", where=self.url + path, fix=error_.get("fix", ""))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Server {'closed' if self.closed else 'on'} {self.url}>"
+
+    def _repr_html_(self) -> str:
+        return render("server", server=self, versions=[] if self.closed else self.status())
+
+
+def serve(
+    archives: PathLike | Iterable[PathLike],
+    *,
+    gateway: Mapping[str, Mapping[str, Any]] = NONE,
+    state: PathLike | None = None,
+    timeout_s: float = READY_S,
+) -> Server:
+    """Serve archives, and return when all of them answer; `with` ends the server with the block.
+
+    It has free ports of 127.0.0.1 and a temporary folder of its own, so it runs beside any other server. `archives` is
+    an archive, several, or a folder of them. `gateway` are sections of gateway.toml, such as `{"cache": {"seconds":
+    60.0}}`; `state` is a folder that keeps roles, history and logs; `timeout_s` is the longest start [s].
+
+    ServerError if it can't start, or there is no archive; ArchiveError for a file that isn't one; GatewayError for a
+    section or a field that gateway.toml doesn't have, or if nginx isn't installed.
+    """
+    temporary = tempfile.TemporaryDirectory(prefix="onnxserve-")
+    try:
+        store = Path(temporary.name) / "store"
+        versions = link_archives(archives, store)
+        folder = Path(temporary.name) if state is None else Path(state).resolve()
+        process = start_process(store, folder, gateway)
+    except BaseException:
+        temporary.cleanup()
+        raise
+    try:
+        process.wait_ready(versions, timeout_s)
+    except BaseException:
+        _end(process, temporary)
+        raise
+    return Server(process, temporary)
+
+
+def link_archives(archives: PathLike | Iterable[PathLike], store: Path) -> list[Version]:
+    """Make a store with links to archives, and return their models and versions; the server copies what it serves."""
+    paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(archive) for archive in archives]
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = sorted(paths[0].glob("*.mar"))
+    if not paths:
+        raise ServerError("there is no archive to serve", fix="name one, or a folder with .mar files")
+    store.mkdir(parents=True)
+    versions = [read_version(path) for path in paths]
+    for (name, version), path in zip(versions, paths, strict=True):
+        link = store / f"{name}-{version}.mar"
+        if link.is_symlink():
+            raise ServerError(f"{name} {version} is named twice", where=str(path), fix="name each version once")
+        link.symlink_to(path.resolve())
+    return versions
+
+
+def _recorded(release: ReleaseService, changes: list[str]) -> list[str]:
+    """Return changes; HistoryNotWritten, a ReleaseError, if the history has no line of them."""
+    release.history.check_written()
+    return changes
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {"message": response.text}
+
+
+def _end(process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None) -> None:
+    process.stop()
+    if folder is not None:
+        folder.cleanup()
