@@ -99,11 +99,11 @@ $(STORE)/.sentiment: models/sentiment/bert.py
 
 # The link beside python makes plain `torchserve --start` use the same Java as onnxserve: the machine's if it is 11 or
 # newer, otherwise the wheel's. pip installs torch, since a mirror may offer pip its own build; uv installs the rest in a
-# tenth of the time.
+# tenth of the time. Neither compiles to bytecode, since Python does that with the few modules that are imported.
 $(STAMP): pyproject.toml $(wildcard torchserve/batching-plugin/src/onnxserve/*.java)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q uv torch==2.13.0
+	$(BIN)/pip install -q --no-compile uv torch==2.13.0
 	$(UV) -p $(BIN)/python -e '.[export,sign,gateway,trace,load,tune,batch,ray,features,monitor,drift,bench,dev]'
 	rm -f $(BIN)/java
 	$(BIN)/python torchserve/batching-plugin/compile_plugin.py

@@ -69,7 +69,7 @@ class Versions:
                 role = transitions.role_of(roles, name, version)
                 row = (name, version, role, version == default, state.ready, state.ready_workers)
                 path = archive_of(self.store, state.model_url)
-                known = (state.model_url, read_proof_kind(path), read_why_no_profile(path))
+                known = (path.name, read_proof_kind(path), read_why_no_profile(path))
                 versions.append(VersionStatus(*row, queue.pending_requests, queue.limit, *known))
         return versions
 

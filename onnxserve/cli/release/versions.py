@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from onnxserve.archive import read_version
 from onnxserve.cli.console import AsJson, console
 from onnxserve.cli.groups import release as commands
 from onnxserve.cli.server import Config, ManagementPort, State, Store
@@ -31,7 +32,10 @@ def register(
     release = server(config, state, management_port, store)
     with console.status("checking and loading the archive"):
         version = release.register(archive)
-    line = f"{archive.name} is ready as version {version}; it answers when named, or as a canary"
+    name, _ = read_version(archive)
+    stable = release.role_store.roles.models[name].stable == version  # the first version of a model
+    role = "it answers all requests" if stable else "it answers when named, or as a canary"
+    line = f"{archive.name} is ready as version {version}; {role}"
     show_changes(release, [line], as_json=as_json)
 
 
