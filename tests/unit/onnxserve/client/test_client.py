@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
