@@ -15,12 +15,12 @@ from onnxserve.errors import RowError
 from onnxserve_handlers.errors import RequestError
 
 from .errors import RequestFailed
-from .exchange import REQUEST_ID, Incoming, Outgoing, Steps
+from .exchange import REQUEST_ID, Exchange, Incoming, Outgoing, Steps
 from .fault import Fault, read_fault, request_failed
 from .forms import Form
 
 R = TypeVar("R")
-Ask = Callable[[Outgoing], Steps[Incoming]]
+Ask = Callable[[Outgoing], Steps[Exchange]]
 Part = tuple[int, int]  # the first row, and the one after the last
 OK = 200
 
@@ -47,8 +47,7 @@ def answer_rows(form: Form[R], rows: R, size: RequestSize, ask: Ask, first_row: 
             continue
         if start == stop:
             continue
-        outgoing = form.encode(form.cut(rows, start, stop))
-        incoming = yield from ask(outgoing)
+        outgoing, incoming = yield from ask(form.encode(form.cut(rows, start, stop)))
         if incoming.status == OK:
             try:
                 decoded = form.decode(incoming, stop - start)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .answers import OK, Ask, RequestSize, answer_rows, raise_first, typed
 from .errors import RequestFailed
-from .exchange import Deadline, Incoming, Outgoing, Steps
+from .exchange import Deadline, Exchange, Outgoing, Steps
 from .fault import read_fault, request_failed
 from .forms import CallForm, JsonForm, TensorForm, model_path
 from .predictions import read_prediction
@@ -38,15 +38,16 @@ class Metadata(msgspec.Struct):
     inputs: list[TensorEntry]
 
 
-def send(settings: Settings, deadline: Deadline, outgoing: Outgoing) -> Steps[Incoming]:
-    """Return the answer to a request of the settings' client, which is tried again as they say."""
-    return with_retries(settings.address_request(outgoing), deadline, settings.retry)
+def send(settings: Settings, deadline: Deadline, outgoing: Outgoing) -> Steps[Exchange]:
+    """Return a request as the settings' client sends it, and its answer; it is tried again as they say."""
+    addressed = settings.address_request(outgoing)
+    incoming = yield from with_retries(addressed, deadline, settings.retry)
+    return Exchange(addressed, incoming)
 
 
 def fetch(path: str, ask: Ask) -> Steps[bytes]:
     """Return what lies under a path; RequestFailed if the server has nothing there."""
-    outgoing = Outgoing(path, method="GET")
-    incoming = yield from ask(outgoing)
+    outgoing, incoming = yield from ask(Outgoing(path, method="GET"))
     if incoming.status != OK:
         raise request_failed(read_fault(incoming), outgoing, incoming)
     return incoming.body
@@ -106,7 +107,7 @@ class Calls(Generic[P]):
         """Return the end of a call that begins now."""
         return Deadline(self.settings.timeout_s if timeout_s is None else timeout_s)
 
-    def _ask(self, deadline: Deadline, outgoing: Outgoing) -> Steps[Incoming]:
+    def _ask(self, deadline: Deadline, outgoing: Outgoing) -> Steps[Exchange]:
         return send(self.settings, deadline, outgoing)
 
     def _tensor_form(self) -> TensorForm:

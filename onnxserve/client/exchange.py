@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 GRPC = "grpc"  # in place of a method of HTTP
@@ -41,6 +41,13 @@ class Wait:
     """A pause before the next request."""
 
     seconds: float
+
+
+class Exchange(NamedTuple):
+    """A request as it was sent, and its last answer."""
+
+    outgoing: Outgoing
+    incoming: Incoming
 
 
 Steps = Generator[Outgoing | Wait, Incoming | None, T]

@@ -27,7 +27,7 @@ def row_count(tensors: Tensors) -> int:
     if len(counts) != 1 or counts == {()}:
         raise ValueError(f"tensors must have one element a row along their first axis, got the shapes {shapes}")
     [[count]] = counts
-    return count
+    return int(count)
 
 
 def cut_rows(tensors: Tensors, start: int, stop: int) -> dict[str, Array]:

@@ -8,26 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnxserve_handlers.protocols.protobuf import (
-    BYTES,
-    INT64,
-    TEXT,
-    UINT64_MASK,
-    VARINT,
-    Field,
-    Message,
-    Payload,
-    delimited,
-    join_numbers,
-    read_message,
-    varint,
-)
+from onnxserve_handlers.protocols import protobuf
+from onnxserve_handlers.protocols.protobuf import Field, Message, Payload, delimited, varint
 
 from .tensors import Array, Tensors, datatype_of, pack, unpack
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
-OUTPUT = Message({1: Field("name", TEXT), 2: Field("datatype", TEXT), 3: Field("shape", INT64, repeated=True)})
-RESPONSE = Message({5: Field("outputs", OUTPUT, repeated=True), 6: Field("raw_output_contents", BYTES, repeated=True)})
+OUTPUT = Message(
+    {
+        1: Field("name", protobuf.TEXT),
+        2: Field("datatype", protobuf.TEXT),
+        3: Field("shape", protobuf.INT64, repeated=True),
+    }
+)
+RESPONSE = Message(
+    {5: Field("outputs", OUTPUT, repeated=True), 6: Field("raw_output_contents", protobuf.BYTES, repeated=True)}
+)
 BOOL_PARAM, INT64_PARAM, STRING_PARAM = 1, 2, 3  # fields of an `InferParameter`
 
 
@@ -54,7 +50,7 @@ def _parameter(name: str, value: Any) -> bytes:
     if not isinstance(value, int):
         raise TypeError(f"parameter {name} is sent over gRPC as a text, a whole number or a boolean, got {value!r}")
     number = BOOL_PARAM if isinstance(value, bool) else INT64_PARAM
-    return varint(number << 3 | VARINT) + varint(int(value) & UINT64_MASK)
+    return varint(number << 3 | protobuf.VARINT) + varint(int(value) & protobuf.UINT64_MASK)
 
 
 def _text(number: int, value: str) -> list[Payload]:
@@ -63,10 +59,10 @@ def _text(number: int, value: str) -> list[Payload]:
 
 def decode_call(content: bytes) -> dict[str, Array]:
     """Return the outputs of a `ModelInferResponse` by name; RequestError if it isn't one."""
-    message = read_message(RESPONSE, memoryview(content))
+    message = protobuf.read_message(RESPONSE, memoryview(content))
     pairs = zip(message.get("outputs", []), message.get("raw_output_contents", []), strict=True)
     return {output["name"]: unpack(output["name"], output["datatype"], _shape(output), raw) for output, raw in pairs}
 
 
 def _shape(output: Mapping[str, Any]) -> list[int]:
-    return [int(size) for size in join_numbers(output["shape"])] if "shape" in output else []
+    return [int(size) for size in protobuf.join_numbers(output["shape"])] if "shape" in output else []

@@ -44,7 +44,7 @@ def answering(upstream) -> Any:
 
 
 def test_a_key_is_sent_as_the_client_says(answering, open_gateway, keys):
-    secret = add(keys, "shop", Key("shop", models=("demo",)))
+    secret = add(keys, Key("shop", models=("demo",)))
     url = open_gateway().url
     with Client(url, key=secret) as client:
         assert client.predict("demo", [[1, 2]]) == [Classification("x", 0.5)]
@@ -71,7 +71,7 @@ def test_the_requests_of_a_client_share_a_connection(answering, client):
 
 def test_calls_go_over_grpc_and_have_answers_alike(upstream, client):
     upstream.answer, upstream.headers = called, {"x-grpc-status": "0"}
-    with Client(client.url, grpc=True, key="k") as calling:
+    with Client(client.url, grpc=True) as calling:
         assert calling.predict("demo", TENSORS) == [Classification("x", 0.5)] * 2
         assert calling.predict("demo", [[1, 2]]) == [Classification("x", 0.5)]  # the input's name is asked for
         assert calling.infer("demo", TENSORS)["label"].tolist() == ["x", "x"]
@@ -132,7 +132,7 @@ def test_the_client_that_does_not_block_calls_too(upstream, client):
 
 
 def test_a_slow_answer_ends_with_the_deadline(answering, client):
-    answering.delay_s = 30
+    answering.delay_s = 5
     with Client(client.url) as asking, pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
         asking.predict("demo", [[1, 2]], timeout_s=0.3)
 

@@ -105,9 +105,9 @@ def test_archive_and_server_say_the_same_of_a_model(demo_gateway: TorchServeClie
     with Client(demo_gateway.url) as client:
         openapi = client.openapi()
     for model in MODELS:
-        own, served = archive_contract(archive_of(model)), server_contract(openapi, model)
-        assert python_client(own) == python_client(served)
-        assert typescript_client(own) == typescript_client(served)
+        own, online = archive_contract(archive_of(model)), server_contract(openapi, model)
+        assert python_client(own) == python_client(online)
+        assert typescript_client(own) == typescript_client(online)
 
 
 def test_written_clients_are_what_mypy_takes_them_for(demo_gateway: TorchServeClient, tmp_path):

@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from tests.helpers.handler_transport import HandlerTransport, client_of, labels
 from tests.helpers.inference import table_handler
 
 MAX_ROWS = 6  # of the handler
-ROWS = [[number - 4.5, 0] for number in range(10)]
+ROWS: list[Any] = [[number - 4.5, 0] for number in range(10)]
 LABELS = ["no"] * 5 + ["yes"] * 5
 BUSY = {"error": {"type": "overloaded", "reason": "busy", "where": "gateway"}}
 
@@ -80,7 +81,7 @@ def test_a_row_whose_output_is_not_finite_has_an_error_in_its_place(server):
 
 
 def test_a_row_alone_is_returned_or_its_error_raised(server):
-    model = client_of(server).model("demo", version="1.0")
+    model = client_of(server).model("demo", Classification, version="1.0")
     assert model.predict_row([3, 0]).label == "yes"
     assert server.requests[0].url.path == "/predictions/demo/1.0"
     with pytest.raises(RowError, match="expected a number"):
@@ -110,8 +111,9 @@ def test_predictions_are_of_the_callers_type(server):
 
 
 def test_parameters_go_with_every_request_and_a_bad_one_fails_the_call(server):
-    model = client_of(server, rows_per_request=1).model("demo", parameters={"top_k": 2})
-    assert [[*row.scores] for row in model.predict([[1, 0], [-1, 0]])] == [["yes", "no"], ["no", "yes"]]
+    model = client_of(server, rows_per_request=1).model("demo", Classification, parameters={"top_k": 2})
+    assert list(model.predict_row([1, 0]).scores) == ["yes", "no"]
+    assert list(model.predict_row([-1, 0]).scores) == ["no", "yes"]
     with pytest.raises(RequestFailed, match="422 invalid_row") as caught:
         client_of(server).model("demo", parameters={"top_k": -1}).predict(ROWS[:6])
     assert "(parameters.top_k)" in caught.value.where
@@ -212,7 +214,7 @@ def test_the_options_by_name_are_the_fields_of_the_settings():
 @pytest.mark.parametrize("name", ["timeout_s", "rows_per_request", "concurrency"])
 def test_settings_that_can_not_work_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
-        Settings(**{name: 0})
+        Settings(**{name: 0})  # type: ignore[arg-type]  # any setting
 
 
 def test_files_are_sent_as_base64(server):

@@ -52,7 +52,8 @@ def test_a_stream_has_several_requests_under_way(server):
 
     def together(request: httpx.Request) -> httpx.Response:
         barrier.wait()
-        return answer(request)
+        response: httpx.Response = answer(request)
+        return response
 
     client = Client("http://server", transport=httpx.MockTransport(together), rows_per_request=3, concurrency=3)
     assert labels(list(client.stream("demo", ROWS[:9]))) == LABELS[:9]

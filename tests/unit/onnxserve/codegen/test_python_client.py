@@ -110,7 +110,7 @@ def test_types_are_as_narrow_as_the_schema(load):
         "many": "list[float] | None",
         "pair": "tuple[float, str] | None",
         "kind": "Kind | None",
-        "kinds": "dict[Name, float] | None",
+        "kinds": "dict[Kind, float] | None",
         "odd": "dict[str, Any] | None",
         "file": "bytes | None",
         "either": "int | None",
