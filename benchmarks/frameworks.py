@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from onnxserve.archive.write import pretty
 from onnxserve.torchserve import free_ports
 
-from .prepare import BENCH, SERVERS, Bench, scratch, variables
+from .prepare import BENCH, FP32, OURS, SERVERS, Bench, scratch, variables
 from .process import Running, start
 from .venvs import python_of
 
@@ -25,14 +25,9 @@ def uvicorn(name: str, application: str, port: int, environment: Mapping[str, st
     return start(command, SERVERS, environment, BENCH / "run" / f"{name}.log")
 
 
-def fastapi(bench: Bench, port: int) -> Running:
-    """Serve a bare endpoint over onnxruntime."""
-    return uvicorn("fastapi", "fastapi_app:app", port, variables(bench))
-
-
-def fastapi_torch(bench: Bench, port: int) -> Running:
-    """Serve the same endpoint over eager torch."""
-    return uvicorn("fastapi-torch", "fastapi_app:app", port, variables(bench, "torch"))
+def fastapi(environment: str, backend: str = "onnx", graph: str = OURS) -> Starter:
+    """Serve a bare endpoint over onnxruntime (`onnx`), OpenVINO or eager torch."""
+    return lambda bench, port: uvicorn(environment, "fastapi_app:app", port, variables(bench, backend, graph))
 
 
 def fastapi_full(bench: Bench, port: int) -> Running:
@@ -48,12 +43,13 @@ def fastapi_full(bench: Bench, port: int) -> Running:
     return running
 
 
-def script(name: str, file: str, *arguments: str) -> Starter:
+def script(name: str, file: str, *arguments: str, graph: str = OURS) -> Starter:
     """Start a server script; `{port}` in its arguments is replaced."""
 
     def begin(bench: Bench, port: int) -> Running:
         filled = [argument.format(port=port) for argument in arguments]
-        return start([str(python_of(name)), file, *filled], SERVERS, variables(bench), BENCH / "run" / f"{name}.log")
+        log = BENCH / "run" / f"{name}-{graph}.log"
+        return start([str(python_of(name)), file, *filled], SERVERS, variables(bench, graph=graph), log)
 
     return begin
 
@@ -61,7 +57,9 @@ def script(name: str, file: str, *arguments: str) -> Starter:
 litserve = script("litserve", "litserve_app.py", "{port}")
 ray = script("ray", "ray_app.py", "{port}")
 # Requests get our timeout: mosec's default of 3 s is too short for 256 clients of a slow graph.
-mosec = script("mosec", "mosec_app.py", "--address=127.0.0.1", "--port={port}", "--timeout=30000", "--log-level=error")
+MOSEC = "mosec_app.py", "--address=127.0.0.1", "--port={port}", "--timeout=30000", "--log-level=error"
+mosec = script("mosec", *MOSEC)
+mosec_fp32 = script("mosec", *MOSEC, graph=FP32)
 
 
 def bentoml(bench: Bench, port: int) -> Running:

@@ -59,9 +59,12 @@ def limit(name: str, bench: Bench, clients: int, seconds: int, round_: int) -> M
 
 
 def raw(bench: Bench, path: str, clients: int, seconds: int) -> float:
-    """Return onnxruntime's rows per second in process: a thread per core, the largest batch that clients can form."""
+    """Return onnxruntime's rows per second in process: a thread per core, the largest batch that clients can form.
+
+    `sentiment` runs rows alone, which is faster than batches that are padded.
+    """
     config = yaml.safe_load((bench.folder / "model-config.yaml").read_text(encoding="utf-8"))
-    batch = max(1, min(int(config["batchSize"]), clients // PROCESSES))
+    batch = 1 if bench.model == "sentiment" else max(1, min(int(config["batchSize"]), clients // PROCESSES))
     command = [sys.executable, "-c", LOOP, str(batch), str(seconds), path]
     environment = os.environ | variables(bench)
     loops = [

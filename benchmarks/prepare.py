@@ -28,6 +28,7 @@ BENCH = ROOT / ".bench"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "onnxserve" / "benchmarks"
 SERVERS = Path(__file__).with_name("servers")
 ROWS = 256
+OURS, FP32 = "model.onnx", "fp32.onnx"  # the archive's graph, and the one that rivals' users would have
 FIELD = {"segment": "features", "sentiment": "text", "digits": "image"}
 
 
@@ -56,12 +57,12 @@ def prepare(model: str) -> Bench:
 
 
 def make(model: str, folder: Path) -> None:
-    """Write `module.pkl` and `rows.json` with the first steps of an export."""
-    first = [step for step in STEPS if step.name in ("fetch", "rows", "load")]
+    """Write `module.pkl`, `fp32.onnx` and `rows.json` with the first steps of an export."""
+    names = [step.name for step in STEPS]
+    first = STEPS[: names.index("trace") + 1]
     with tempfile.TemporaryDirectory() as scratch:
         state = ExportState(read_definition(ROOT / "models" / model), Path(scratch), Path(scratch))
         run_steps(state, first)
-        state.faults.check()
         if not isinstance(state.model, TorchModule):
             sys.exit(f"{model} isn't a torch module, so rivals have nothing to run")
         network = state.model.module
@@ -74,6 +75,7 @@ def make(model: str, folder: Path) -> None:
         bodies = [msgspec.json.encode({"instances": [value]}) for value in values]
         # Compute the labels before any file is written: the handler rejects a folder with unknown files.
         labels = [answer["body"]["predictions"][0]["label"] for answer in answers(folder, bodies)]
+        shutil.copy(state.fp32, folder / FP32)
         (folder / "module.pkl").write_bytes(cloudpickle.dumps(network, protocol=pickle.HIGHEST_PROTOCOL))
     (folder / "rows.json").write_bytes(msgspec.json.encode({"values": values, "labels": labels}))
 
@@ -90,12 +92,13 @@ def scratch(name: str) -> Path:
     return folder
 
 
-def variables(bench: Bench, backend: str = "onnx") -> dict[str, str]:
+def variables(bench: Bench, backend: str = "onnx", graph: str = OURS) -> dict[str, str]:
     """Return the environment of `servers/task.py`; one thread per process, since two processes share two cores."""
     return {
         "BENCH_FOLDER": str(bench.folder),
         "BENCH_TASK": bench.model,
         "BENCH_BACKEND": backend,
+        "BENCH_GRAPH": graph,
         "BENCH_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import frameworks, subject, torchserve
-from .prepare import Bench, bodies, v2_bodies
+from .prepare import FP32, Bench, bodies, v2_bodies
 from .process import Running
 from .triton import triton
 
@@ -38,7 +38,8 @@ class Server:
 
 def servers(model: str) -> list[Server]:
     """Return all servers for a model."""
-    return [*_onnxserve(model), *_rivals(), *_torchserve(model)]
+    small = [] if model == "segment" else _with_their_graph()  # its archive's graph is the fp32 graph
+    return [*_onnxserve(model), *_rivals(), *small, *_torchserve(model)]
 
 
 def _onnxserve(model: str) -> list[Server]:
@@ -74,9 +75,8 @@ def _rivals() -> list[Server]:
             v2_bodies,
             "triton",
         ),
-        Server("fastapi", "FastAPI, onnxruntime", UVICORN, frameworks.fastapi, environment="fastapi"),
+        *_fastapi(),
         Server("fastapi-full", "FastAPI with keys, limits, log", full, frameworks.fastapi_full, environment="fastapi"),
-        Server("fastapi-torch", "FastAPI, torch", UVICORN, frameworks.fastapi_torch, environment="fastapi-torch"),
         Server("litserve", "LitServe", f"two workers, {BATCHES}", frameworks.litserve, environment="litserve"),
         Server("bentoml", "BentoML", "two workers, rows alone", frameworks.bentoml, environment="bentoml"),
         Server("ray", "Ray Serve", f"two replicas, {BATCHES}", frameworks.ray, environment="ray"),
@@ -89,6 +89,38 @@ def _rivals() -> list[Server]:
             V2_LABEL,
             v2_bodies,
             "mlserver",
+        ),
+    ]
+
+
+def _fastapi() -> list[Server]:
+    """Return FastAPI with the archive's graph in onnxruntime and in OpenVINO, and with torch."""
+    ways = [
+        ("fastapi", "onnxruntime", frameworks.fastapi("fastapi")),
+        ("fastapi-openvino", "OpenVINO", frameworks.fastapi("fastapi-openvino", "openvino")),
+        ("fastapi-torch", "torch", frameworks.fastapi("fastapi-torch", "torch")),
+    ]
+    return [Server(name, f"FastAPI, {words}", UVICORN, starter, environment=name) for name, words, starter in ways]
+
+
+def _with_their_graph() -> list[Server]:
+    """Return rivals with the fp32 graph, which their users would have, instead of the archive's."""
+    openvino = frameworks.fastapi("fastapi-openvino", "openvino", FP32)
+    return [
+        Server("mosec-fp32", "mosec, fp32 graph", "as mosec", frameworks.mosec_fp32, environment="mosec"),
+        Server(
+            "fastapi-fp32",
+            "FastAPI, onnxruntime, fp32 graph",
+            UVICORN,
+            frameworks.fastapi("fastapi", graph=FP32),
+            environment="fastapi",
+        ),
+        Server(
+            "fastapi-openvino-fp32",
+            "FastAPI, OpenVINO, fp32 graph",
+            UVICORN,
+            openvino,
+            environment="fastapi-openvino",
         ),
     ]
 
@@ -107,5 +139,5 @@ LIMITS = {
     "onnxruntime": "limit: onnxruntime in process, no server",
     "nginx": "limit: nginx, empty answer, no model",
 }
-RIVALS = [server.name for server in (*_rivals(), *_torchserve("segment"))]
-TITLES = {server.name: server.title for server in servers("segment")} | LIMITS
+RIVALS = [server.name for server in (*_rivals(), *_with_their_graph(), *_torchserve("segment"))]
+TITLES = {server.name: server.title for server in servers("sentiment")} | LIMITS

@@ -31,18 +31,26 @@ the whole, with keys and with the cache.
 WHY = """
 ## What the missed targets would need
 
-- **mosec, 64 and 256 clients.** The first table adds up what a request through the default path takes of the two cores:
-  nginx, TorchServe's frontend, the worker and wrk. Without nginx we come near mosec ([the
-  benchmarks](benchmarks.md)). mosec's front end is in the same program as its batching, so its requests pass no second
-  server. To be faster than mosec through a gateway, the frontend would have to cost nothing: nginx's share alone, two
-  system calls to each side and a line of log, is a quarter of the whole, and TorchServe 0.12 doesn't let us replace its
-  HTTP server.
+- **`segment` beside mosec, Triton and FastAPI.** The first table adds up what a request takes of the two cores: nginx,
+  TorchServe's frontend, the worker and wrk. nginx and the frontend take as much as the worker does. mosec's front end
+  is in the same program as its batching, so its requests pass no second server: without nginx we are slower than it
+  with 64 clients and faster with 256. nginx's share, two system calls to each side and a line of log, is a quarter of
+  the whole, and TorchServe 0.12 doesn't let us replace its HTTP server.
 - **One client.** A request passes from the client to nginx, the frontend, its batching thread, the worker and back.
-  Each is asleep and must be woken; the table shows that waking as idle time of the cores. FastAPI is one process.
-  Without nginx there is one process less to wake each way.
-- `sentiment`: the graph that was measured here, `int8-dynamic`, moves with the batch, so rows run alone and a request
-  is a batch: the frontend's hand-over, which 64 `segment` requests share, is paid for each. Its graph today is `int8`.
-- `digits`: nine tenths of the CPU time are the worker's.
+  Each is asleep and must be woken; FastAPI is one process. The table shows that waking as idle time of the cores, and
+  twice as much CPU time of the worker for a row as with 64 clients, since its code and weights have left the caches.
+  TorchServe holds a lock of the model while a worker waits for a request, so the requests of one client go to the
+  workers in turn: with one worker `sentiment` takes a tenth less. To wake the worker that was last at work, the plugin
+  would have to replace that lock too, and to count idle time for each worker.
+- **`sentiment` beside mosec and onnxruntime.** Five sixths of a worker's time are onnxruntime's (by `perf`). It takes
+  0.05 ms for a token's ten million multiplications, alone or in a batch of 16, which is near what the CPU can, so
+  batches save little. 1.3 times mosec would be 96 % of what onnxruntime does in process, without a server.
+- **`digits` beside mosec, LitServe and onnxruntime.** With 8 bits a row takes a third of its former time, so HTTP
+  is now a third of the whole, and the gateway a tenth. Twice mosec with the same graph would be 1.7 times what
+  onnxruntime does in process.
+- **More than one batch under way.** A worker gets its next batch when it has answered the last one. TorchServe's
+  `asyncCommunication`, which sends it earlier, loses requests that don't stream, so we don't use it. Two workers on two
+  cores overlap instead: with 64 clients the cores idle for an eighth of the time with `segment`, less with the others.
 
 ## What costs what in the gateway
 

@@ -42,7 +42,22 @@ FEATURES = [  # a small model: HTTP costs more than the graph
     Target("cache", "direct", 64, 2.0),
 ]
 GRAPHS = [Target("default", "direct", clients, 0.97) for clients in (64, 256)]
-TARGETS = {"segment": FEATURES, "sentiment": GRAPHS, "digits": GRAPHS}
+TEXTS = [
+    Target("default", "fastapi", 16, 1.15),
+    Target("default", "fastapi", 64, 1.15),
+    Target("default", "mosec", 64, 1.3),
+    Target("default", "fastapi-fp32", 64, 2.3),
+    Target("default", "torchserve", 64, 30.0),
+    Target("default", "fastapi", 1, 1.0, "p50_ms"),
+    Target("default", "onnxruntime", 64, 0.95),
+]
+IMAGES = [
+    Target("default", "onnxruntime", 64, 0.9),
+    Target("default", "litserve", 64, 2.0),
+    Target("default", "mosec", 64, 2.0),
+    Target("default", "mosec", 256, 1.2),
+]
+TARGETS = {"segment": FEATURES, "sentiment": [*GRAPHS, *TEXTS], "digits": [*GRAPHS, *IMAGES]}
 
 
 def target_table(model: str, summary: Summary) -> list[str]:

@@ -12,6 +12,7 @@ SHARED = ["numpy", "onnxruntime", "tokenizers", "pillow"]
 REQUIRED = {
     "fastapi": ["fastapi", "uvicorn[standard]>=0.37", "prometheus-client"],
     "fastapi-torch": ["fastapi", "uvicorn[standard]>=0.37", "torch==2.13.0", "cloudpickle"],
+    "fastapi-openvino": ["openvino", "fastapi", "uvicorn[standard]>=0.37"],
     "litserve": ["litserve"],
     "bentoml": ["bentoml"],
     "ray": ["ray[serve]"],

@@ -15,6 +15,8 @@ import numpy as np
 FOLDER = Path(os.environ["BENCH_FOLDER"])
 TASK = os.environ["BENCH_TASK"]
 BACKEND = os.environ.get("BENCH_BACKEND", "onnx")
+GRAPH = str(FOLDER / os.environ.get("BENCH_GRAPH", "model.onnx"))
+THREADS = int(os.environ.get("BENCH_THREADS", "0"))
 LABELS = json.loads((FOLDER / "signature.json").read_text())["output"]["labels"]
 
 
@@ -29,7 +31,7 @@ class Task:
             self.tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
             self.tokenizer.no_truncation()
             self.tokenizer.enable_padding()
-        self.run = self._torch() if BACKEND == "torch" else self._onnx()
+        self.run = getattr(self, f"_{BACKEND}")()
 
     def predict(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answer a batch of requests."""
@@ -62,9 +64,16 @@ class Task:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = int(os.environ.get("BENCH_THREADS", "0"))
-        session = ort.InferenceSession(str(FOLDER / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads = THREADS
+        session = ort.InferenceSession(GRAPH, options, providers=["CPUExecutionProvider"])
         return lambda arrays: session.run(None, arrays)[0]
+
+    def _openvino(self) -> Any:
+        import openvino
+
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": THREADS}
+        request = openvino.compile_model(GRAPH, "CPU", settings).create_infer_request()
+        return lambda arrays: request.infer(arrays)[0]
 
     def _torch(self) -> Any:
         import torch
