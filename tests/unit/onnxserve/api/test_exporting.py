@@ -14,6 +14,7 @@ from torch import nn
 
 import onnxserve
 from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
+from tests.helpers.artefacts import write_linear
 
 POINTS = np.random.default_rng(7).uniform(-2, 2, (400, 2)).astype(np.float32)
 LABELS = ("left", "right")
@@ -117,6 +118,22 @@ def test_a_folder_is_exported_with_fields_and_rows_that_take_the_place_of_its_ow
     assert sum(archive.evidence["data"]["rows"].values()) == 200
     assert archive.evidence["summary"]["draft"]
     assert archive.signature["input"]["columns"] == ["x", "y"]
+
+
+def test_a_file_is_imported_into_a_folder_and_exported_with_rows_from_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("a,b,c,label\n1,2,3,low\n3,1,2,high\n")
+    archive = onnxserve.export(
+        write_linear(tmp_path / "net.onnx"),
+        "rows.csv",
+        input={"columns": ["a", "b", "c"]},
+        output={"labels": ["low", "high"]},
+        draft=True,
+    )
+    assert archive.path == Path("model_store/net-1.0.0.mar")
+    assert sum(archive.evidence["data"]["rows"].values()) == 2
+    assert archive.evidence["data"]["location"] == "../../rows.csv"
+    assert (tmp_path / "models" / "net" / "model.toml").is_file()
 
 
 def test_rows_that_prove_nothing_leave_no_archive(module, tmp_path):
