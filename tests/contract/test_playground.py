@@ -23,7 +23,8 @@ from tests.helpers.task_models import MODELS, picture, sound
 
 PHONE = (360, 800)
 BARS = """
-return [...document.querySelectorAll('#play-shown .scores li')].map(line => [...line.children].map(part => part.innerText))
+const lines = [...document.querySelectorAll('#play-shown .scores li')];
+return lines.map(line => [...line.children].map(part => part.innerText));
 """
 PASTE = """
 const area = document.getElementById('play-csv');

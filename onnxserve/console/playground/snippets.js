@@ -31,7 +31,7 @@ export function python(request, answer) {
   const body = request.isJson ? `json=${literal(request.document)}` : `content=${request.text === undefined ? read : JSON.stringify(request.text)}`;
   lines.push('response = httpx.post(', `    ${JSON.stringify(request.address)},`, `    ${body},`);
   if (headers.length) lines.push(`    headers={${headers.join(', ')}},`);
-  return [...lines, '    timeout=30,', ')', 'response.raise_for_status()', `print(response.${answer ? 'json()["predictions"]' : 'text'})`].join('\n');
+  return [...lines, '    timeout=30,', ')', 'if response.is_error:', '    raise RuntimeError(response.text)', `print(response.${answer ? 'json()["predictions"]' : 'text'})`].join('\n');
 }
 
 export function typescript(request, answer) {
