@@ -118,8 +118,8 @@ def milliseconds(document: Mapping[str, Any], batch: int) -> dict[str, float]:
 
 def speed_plot(document: Mapping[str, Any]) -> SpeedPlot | None:
     """Place the times of a batch of the size that is served; None if nothing was timed."""
-    summary, served = document["summary"], document.get("served") or {}
-    size = served.get("batch", 0)
+    summary, setting = document["summary"], document.get("served") or {}
+    size = setting.get("batch", 0)
     rows, alone = milliseconds(document, size), milliseconds(document, 1)
     if not rows:
         return None

@@ -36,7 +36,7 @@ FILTERS = (figures.points, figures.percent, figures.duration, figures.size, figu
 def render(name: str, evidence: Mapping[str, Any]) -> str:
     """Return the page; `evidence` is what an export wrote beside its archive, or what the archive holds."""
     document = {**ABSENT, **evidence}
-    summary, served = document["summary"], document["served"]
+    summary, setting = document["summary"], document["served"]
     templates = Environment(loader=PackageLoader("onnxserve_export"), autoescape=True, undefined=StrictUndefined)
     templates.filters.update({function.__name__: function for function in FILTERS})
     drawn = {
@@ -46,7 +46,7 @@ def render(name: str, evidence: Mapping[str, Any]) -> str:
         "reference": source_of(summary),
         "losses": loss_plot(document["variants"], summary),
         "speeds": speed_plot(document),
-        "ms": milliseconds(document, served["batch"]) if served else {},
+        "ms": milliseconds(document, setting["batch"]) if setting else {},
         "bars": sensitivity_bars(document["sensitivity"], searched_floats(document)),
     }
     return templates.get_template("report.html.jinja").render({**document, **drawn})

@@ -49,8 +49,8 @@ def _loss(summary: Mapping[str, Any]) -> str:
 
 def _speed(document: Mapping[str, Any]) -> str:
     """Return how fast the variant is, empty if nothing was timed."""
-    summary, served = document["summary"], document.get("served") or {}
-    rows, source = milliseconds(document, served.get("batch", 0)), source_of(summary)
+    summary, setting = document["summary"], document.get("served") or {}
+    rows, source = milliseconds(document, setting.get("batch", 0)), source_of(summary)
     own, reference = rows.get(str(summary.get("variant"))), rows.get(source)
     if not own:
         return ""

@@ -105,11 +105,11 @@ export class Playground {
   }
 
   async send(request) {
-    const headers = request.type ? { 'content-type': request.type } : {}, body = await request.body(), begun = performance.now();
+    const headers = request.type ? { 'content-type': request.type } : {}, body = await request.body(), start = performance.now();
     if (this.key.value) headers['x-api-key'] = this.key.value;
     const reply = await fetch(`/ask/predictions/${this.select.value}`, { method: 'POST', headers, body });
     const text = await reply.text();
-    this.time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
+    this.time.textContent = `${reply.status} in ${(performance.now() - start).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
     await this.show(request, text, reply.ok);
     this.answer.textContent = pretty(text);
   }

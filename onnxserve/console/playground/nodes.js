@@ -2,13 +2,13 @@
 
 // Returns an element with properties (or attributes, where it has no such property) and children.
 export function node(name, properties = {}, ...children) {
-  const made = document.createElement(name);
+  const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
-    if (key in made) made[key] = value;
-    else made.setAttribute(key, value);
+    if (key in element) element[key] = value;
+    else element.setAttribute(key, value);
   }
-  made.append(...children);
-  return made;
+  element.append(...children);
+  return element;
 }
 
 // Returns a label that holds its control.

@@ -42,7 +42,7 @@ function shownLabels(names, scores, most) {
 // A query's documents, the most relevant first.
 function ranking(predictions, rows) {
   const order = predictions.map((prediction, place) => ({ ...prediction, text: rows[place]?.text_pair ?? `document ${place + 1}` }));
-  order.sort((one, other) => (other.score ?? -Infinity) - (one.score ?? -Infinity));
+  order.sort((left, right) => (right.score ?? -Infinity) - (left.score ?? -Infinity));
   const line = ({ text, score, error }) => node('li', {}, node('span', {}, text), ' ', ...(error ? described(error) : [node('b', { className: 'n' }, score.toFixed(4))]));
   return node('ol', { className: 'ranking' }, ...order.map(line));
 }
@@ -66,5 +66,5 @@ function tensor(nested) {
 }
 
 function sorted(scores) {
-  return Object.entries(scores).sort(([, one], [, other]) => other - one);
+  return Object.entries(scores).sort(([, left], [, right]) => right - left);
 }

@@ -8,7 +8,7 @@ export function marked(text, spans) {
   const units = [...text], space = Array.isArray(text) ? ' ' : '', names = [...new Set(spans.map(({ label }) => label))].sort();
   const paragraph = node('p', { className: 'spans' });
   let place = 0;
-  for (const span of [...spans].sort((one, other) => one.start - other.start)) {
+  for (const span of [...spans].sort((left, right) => left.start - right.start)) {
     if (span.start < place) continue; // it overlaps the one before
     paragraph.append(units.slice(place, span.start).join(space) + (span.start > place ? space : ''), mark(span, units.slice(span.start, span.end).join(space), names), space);
     place = span.end;
@@ -18,7 +18,7 @@ export function marked(text, spans) {
 }
 
 function mark({ label, score }, text, names) {
-  const made = node('mark', { title: `${label} ${score.toFixed(2)}` }, text, node('small', {}, label));
-  made.style.setProperty('--mark', colour(names.indexOf(label)));
-  return made;
+  const element = node('mark', { title: `${label} ${score.toFixed(2)}` }, text, node('small', {}, label));
+  element.style.setProperty('--mark', colour(names.indexOf(label)));
+  return element;
 }
