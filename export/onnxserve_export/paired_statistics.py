@@ -72,7 +72,7 @@ def describe_excess(paired: PairedStatistics, budget: float, lost: str = "accura
     if bound <= budget:
         lost, drop, bound = "drop of the nDCG", paired.ranking_drop, paired.ranking_bound
     sure = f"{100 * (1 - paired.level):.5g} %"
-    return f"{lost} {drop:.2%}, {sure} bound {bound:.2%}, {budget:.2%} is allowed"
+    return f"{lost} {drop:z.2%}, {sure} bound {bound:z.2%}, {budget:.2%} is allowed"
 
 
 def count_changed_labels(reference: Array, candidate: Array, truth: Array) -> tuple[int, int]:

@@ -206,5 +206,5 @@ def refusal(proof: str, paired: PairedStatistics, changed: float, moved: float, 
         equal = moved <= TOLERANCE and not changed
         return "" if equal else f"{changed:.2%} of answers differ, and outputs deviate by up to {moved:.2g} spreads"
     if proof == UNPROVEN:
-        return "" if paired.worst_drop <= budget else f"{paired.worst_drop:.2%} is lost, {budget:.2%} is allowed"
+        return "" if paired.worst_drop <= budget else f"{paired.worst_drop:z.2%} is lost, {budget:.2%} is allowed"
     return describe_excess(paired, budget, lost)

@@ -61,11 +61,11 @@ def _read(path: Path, judge: Callable[[list[str], Mapping[str, Any] | None], str
 
 
 def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float, measure: str = "") -> str:
-    """Describe a comparison with the source, by the task, in one line; shares become percentages.
+    """Describe a comparison with the source, by the task, in one line; shares become percentages, without a `-0.00%`.
 
     `measure` names what is measured of a task that has a measure of its own, from 0 to 1.
     """
-    drop, bound, flips = (f"{paired[name]:.2%}" for name in ("drop", "bound", "flips"))
+    drop, bound, flips = (f"{paired[name]:z.2%}" for name in ("drop", "bound", "flips"))
     if task == "labels" and claim == "accuracy":
         scores = f"accuracy {paired['accuracy']:.2%} (source {paired['reference_accuracy']:.2%})"
         return f"{scores}, drop at most {bound}, {flips} of answers differ"
@@ -83,15 +83,17 @@ def _describe_ranking(paired: Mapping[str, Any]) -> str:
     """Describe how well vectors find others with their label, empty where they have none."""
     if paired.get("ranking") is None:
         return ""
-    bound = f"at most {paired['ranking_bound']:.2%} lower than the source's"
+    bound = f"at most {paired['ranking_bound']:z.2%} lower than the source's"
     return f"; nDCG at 10 of searches {paired['ranking']:.2%}, {bound}"
 
 
 def _describe_documents(paired: Mapping[str, Any], measure: str) -> str:
     """Describe how well documents of queries are ordered, and how far their scores move."""
     source = paired["ranking"] + paired["ranking_drop"]
-    order = f"mean {measure} {paired['ranking']:.2%} (source {source:.2%}), at most {paired['ranking_bound']:.2%} lower"
-    return f"{order}; scores move by {paired['drop']:.2%} on average, at most {paired['bound']:.2%}"
+    order = (
+        f"mean {measure} {paired['ranking']:.2%} (source {source:.2%}), at most {paired['ranking_bound']:z.2%} lower"
+    )
+    return f"{order}; scores move by {paired['drop']:z.2%} on average, at most {paired['bound']:z.2%}"
 
 
 def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
@@ -104,7 +106,7 @@ def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> st
     if claim != "accuracy":
         return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
     source, flips = f"(source {paired['reference_accuracy']:.2%})", f"{paired['flips']:.2%} of rows change"
-    return f"mean {measure} {score} {source}, at most {bound:.2%} lower, {flips}"
+    return f"mean {measure} {score} {source}, at most {bound:z.2%} lower, {flips}"
 
 
 def describe_proof(summary: Mapping[str, Any]) -> list[str]:

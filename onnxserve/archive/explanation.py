@@ -40,7 +40,7 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     rows = []
     for variant in evidence.get("variants", ()):  # none in one that was migrated
         name, paired = variant["variant"], variant["paired"]
-        measures = ["-"] * 3 if paired is None else [f"{paired[key]:.2%}" for key in ("accuracy", "bound", "flips")]
+        measures = ["-"] * 3 if paired is None else [f"{paired[key]:z.2%}" for key in ("accuracy", "bound", "flips")]
         chosen = name == evidence["summary"]["variant"]
         verdict = f"chosen, {proof_of(evidence['summary'])}" if chosen else variant["refusal"] or "may serve"
         rows.append(

@@ -11,7 +11,7 @@ from onnxserve.errors import OnnxserveError
 from onnxserve.version import __version__
 
 from . import batch, client, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve
-from .archive import convert, explain, migrate, pull, sign, verify
+from .archive import convert, explain, migrate, pull, report, sign, verify
 from .console import console, out
 from .groups import root as program
 from .release import ready, roles, status, versions
@@ -20,7 +20,7 @@ from .tune import capacity, load, resources
 # Importing a module puts its commands into their groups.
 COMMANDS = (
     *(batch, client, doctor, export, features, gateway, import_model, keys, monitor, new, predict, serve),
-    *(convert, explain, migrate, pull, sign, verify),
+    *(convert, explain, migrate, pull, report, sign, verify),
     *(ready, roles, status, versions),
     *(capacity, load, resources),
 )

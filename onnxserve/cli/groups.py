@@ -70,7 +70,7 @@ root = typer.Typer(
     pretty_exceptions_enable=False,
     cls=Program,
 )
-archive = _group("archive", "Check, explain, sign, encrypt, fetch, migrate and convert archives.")
+archive = _group("archive", "Check, explain, report, sign, encrypt, fetch, migrate and convert archives.")
 gateway = _group("gateway", "Render, check or start the gateway (nginx) in front of TorchServe.")
 keys = _group("keys", "Manage the API keys of clients; changes take effect within a second.")
 release = _group("release", "Move traffic between the versions of a model.")

@@ -42,8 +42,8 @@ function draw(about, now, before) {
 }
 
 // A version describes itself while one of its workers is ready.
-function described({ evidence, signature, schema }) {
-  return evidence && { signature, schema };
+function described({ evidence, signature, schema, parameters, answer }) {
+  return evidence && { signature, schema, parameters, answer };
 }
 
 function figures(state, roles, now, before) {

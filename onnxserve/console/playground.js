@@ -1,31 +1,24 @@
-// The playground: a form built from a model's description, the answer, and the same request as a curl command.
+// The playground: a form by a model's description, what the model predicts, and the same request as code.
 
-import { Cell } from './table_cells.js';
-import { element } from './cells.js';
-import { drawn } from './picture.js';
+import { CodeTabs } from './playground/code_tabs.js';
+import { formOf } from './playground/forms.js';
+import { labelled, node } from './playground/nodes.js';
+import { ParameterFields } from './playground/parameter_fields.js';
+import { shownPredictions } from './playground/predictions.js';
+import { FormError, Refusals, controlOf, errorOf } from './playground/refusals.js';
+import { PlayRequest } from './playground/request.js';
 
-// Kinds whose rows are files: what a browser offers to choose, how it shows the chosen one, and a name for it.
-const FILES = {
-  image: { accept: 'image/*', word: 'an image', shown: 'img', example: 'picture.png' },
-  audio: { accept: 'audio/*,.wav,.flac,.ogg,.mp3', word: 'a sound', shown: 'audio', example: 'sound.wav' },
-  file: { accept: '', word: 'a file', shown: 'output', example: 'file.bin' },
-};
-const MOST_VALUES = 1000; // of an example that fits into a field
+const OF_DOCUMENTS = ['instances', 'inputs']; // names that would make a row a document of rows or of tensors
 
 export class Playground {
   constructor(models) {
     this.models = {};
-    this.file = '';
-    this.form = document.getElementById('play');
-    this.select = document.getElementById('play-model');
-    this.row = document.getElementById('play-row');
-    this.select.addEventListener('change', () => this.draw());
-    this.form.addEventListener('input', () => this.shell());
-    this.form.addEventListener('submit', (event) => { event.preventDefault(); this.ask(); });
+    this.build(document.getElementById('playground'));
     this.update(models);
   }
 
-  // Takes the models by name, each with its signature and the schema of its rows; a form that still fits is kept.
+  // Takes the models by name, each with its signature and the schemas of its rows, parameters and predictions; a form
+  // that still fits is kept.
   update(models) {
     const chosen = this.select.value, before = JSON.stringify(this.models[chosen]), names = Object.keys(models);
     if (names.join() !== Object.keys(this.models).join()) {
@@ -35,150 +28,112 @@ export class Playground {
     if (!before || JSON.stringify(models[chosen]) !== before) this.draw();
   }
 
-  // The form's fields by input kind; a kind without fields of its own is written as JSON, and so is a body for a handler
-  // of which nothing is known.
-  get fields() {
-    const text = () => (this.signature.input.pairs ? this.pair() : [this.text()]);
-    return { table: () => this.table(), image: () => [this.drop()], audio: () => [this.drop()], file: () => [this.drop()], text, json: () => [this.json()], body: () => [this.json('body as JSON', {})] };
+  build(section) {
+    this.select = node('select', { id: 'play-model' });
+    this.key = node('input', { id: 'play-key', type: 'password', autocomplete: 'current-password', placeholder: 'where the gateway asks for one' });
+    this.row = node('div', { id: 'play-row' });
+    this.options = node('div', { id: 'play-parameters', className: 'fields' });
+    this.button = node('button', { type: 'submit' }, 'Ask');
+    this.time = node('span', { id: 'play-time', role: 'status' });
+    this.shown = node('div', { id: 'play-shown', ariaLive: 'polite' });
+    this.answer = node('pre', { id: 'play-answer', tabIndex: 0 }, '–');
+    this.code = new CodeTabs();
+    const head = node('div', { className: 'fields' }, labelled('model', this.select), labelled('key', this.key));
+    this.form = node('form', { id: 'play', noValidate: true }, head, this.row, this.options, node('p', {}, this.button, ' ', this.time));
+    this.refusals = new Refusals(this.form);
+    const json = node('details', {}, node('summary', {}, 'The answer as JSON'), this.answer);
+    const answer = node('div', { className: 'answer' }, node('h3', {}, 'Answer'), this.shown, json, node('h3', {}, 'The same in code'), ...this.code.elements);
+    section.setAttribute('aria-labelledby', 'play-title');
+    section.replaceChildren(node('h2', { id: 'play-title' }, 'Playground'), node('div', { className: 'play' }, this.form, answer));
+    this.select.addEventListener('change', () => this.draw());
+    for (const event of ['input', 'change']) this.form.addEventListener(event, () => this.showCode());
+    this.form.addEventListener('submit', (event) => { event.preventDefault(); this.ask(); });
   }
 
-  get signature() { return this.models[this.select.value]?.signature; }
-
-  // The field of a row that is a file in base64; undefined where rows are no files.
-  get fileField() {
-    const fields = Object.entries(this.models[this.select.value]?.schema?.properties || {});
-    return fields.find(([, { contentEncoding }]) => contentEncoding === 'base64')?.[0];
-  }
-
-  get kind() {
-    if (!this.signature) return 'body';
-    const { kind, columns, height } = this.signature.input;
-    if (kind) return kind in this.fields ? kind : 'json';
-    if (kind === '') return this.fileField ? 'file' : 'json'; // a handler of a user's own
-    return columns?.length ? 'table' : height ? 'image' : 'text'; // archives of earlier versions name no kind
-  }
+  get model() { return this.models[this.select.value] || {}; }
 
   draw() {
-    this.file = '';
-    document.getElementById('play-picture').replaceChildren();
-    this.row.replaceChildren(...this.fields[this.kind]());
-    this.shell();
+    this.fields?.close?.();
+    this.refusals.clear();
+    this.fields = formOf(this.model);
+    this.parameters = new ParameterFields(this.model.parameters);
+    this.row.replaceChildren(...this.fields.elements);
+    this.options.replaceChildren(...this.parameters.elements);
+    this.shown.replaceChildren(node('p', { className: 'soft' }, 'Ask the model to see what it predicts.'));
+    this.answer.textContent = '–';
+    this.time.textContent = '';
+    this.showCode();
   }
 
-  text(name = 'text', value = 'what a good film') {
-    const label = element('label', `${name} `);
-    label.append(Object.assign(document.createElement('textarea'), { name, value, required: true }));
-    return label;
+  // Returns the request that the form stands for; FormError if there is none.
+  request() {
+    const address = `${document.body.dataset.url}/predictions/${this.select.value}`;
+    return new PlayRequest(address, this.key.value !== '', this.content());
   }
 
-  pair() { return [this.text(), this.text('text_pair', 'a film that I liked')]; }
-
-  json(name = 'row as JSON', value = this.example) {
-    const label = element('label', `${name} `);
-    label.append(Object.assign(document.createElement('textarea'), { name: 'row', value: JSON.stringify(value), required: true }));
-    return label;
+  content() {
+    const { content, file, isRaw, isNamed } = this.fields, parameters = this.parameters.value;
+    if (content) return content;
+    if (isRaw && !parameters) return { file };
+    const rows = this.fields.rows, isAlone = isNamed && rows.length === 1 && !OF_DOCUMENTS.some((name) => name in rows[0]);
+    if (parameters) return { document: { instances: rows, parameters }, file, rows };
+    return { document: isAlone ? rows[0] : { instances: rows }, file, rows };
   }
 
-  // A row that the signature allows: zeros by the names of the tensors, each free axis with one place.
-  get example() {
-    const zeros = ([size, ...rest]) => (size === undefined ? 0 : Array.from({ length: typeof size === 'number' ? size : 1 }, () => zeros(rest)));
-    const tensors = this.signature.input.tensors || [], count = ({ shape }) => shape.reduce((product, size) => product * (typeof size === 'number' ? size : 1), 1);
-    if (!Array.isArray(tensors) || !tensors.length || tensors.some((tensor) => count(tensor) > MOST_VALUES)) return [0];
-    return Object.fromEntries(tensors.map(({ name, shape }) => [name, zeros(shape)]));
-  }
-
-  table() {
-    const features = this.signature.features;
-    const keys = features ? features.entities.map((name) => ({ name, type: 'key' })) : [];
-    const own = features ? this.columns.filter(({ name }) => !features.columns.includes(name)) : this.columns;
-    const grid = element('div');
-    grid.className = 'grid';
-    this.cells = [...keys, ...own].map((column) => new Cell(column));
-    for (const cell of this.cells) grid.append(cell.label);
-    return [grid];
-  }
-
-  // A column is a name, or an object where it takes more or less than any number.
-  get columns() {
-    return this.signature.input.columns.map((column) => (typeof column === 'string' ? { name: column, type: 'number' } : { type: 'number', ...column }));
-  }
-
-  drop() {
-    const { accept, word } = FILES[this.kind];
-    const area = element('div', `Drop ${word} here, or `);
-    area.className = 'drop';
-    const label = element('label', 'choose one ');
-    const input = Object.assign(document.createElement('input'), { type: 'file', accept });
-    label.append(input);
-    area.append(label);
-    input.addEventListener('change', () => this.take(input.files[0], area));
-    area.addEventListener('dragover', (event) => { event.preventDefault(); area.classList.add('over'); });
-    area.addEventListener('dragleave', () => area.classList.remove('over'));
-    area.addEventListener('drop', (event) => { event.preventDefault(); area.classList.remove('over'); this.take(event.dataTransfer.files[0], area); });
-    return area;
-  }
-
-  take(file, area) {
-    if (!file) return;
-    const reader = new FileReader();
-    reader.addEventListener('load', () => {
-      this.file = reader.result.slice(reader.result.indexOf(',') + 1);
-      const { shown, word } = FILES[this.kind], label = `${word} that was chosen, ${file.name}`;
-      const preview = Object.assign(element(shown, shown === 'output' ? file.name : ''), { src: reader.result, title: label, controls: true });
-      if (shown === 'img') preview.alt = label;
-      area.querySelector(shown)?.remove();
-      area.append(preview);
-      this.shell();
-    });
-    reader.readAsDataURL(file);
-  }
-
-  body() {
-    if (this.kind in FILES) return { [this.kind === 'file' ? this.fileField : this.kind]: this.file };
-    const fields = [...this.row.querySelectorAll('[name]')];
-    if (this.kind === 'body') return parsed(fields[0].value);
-    if (this.kind === 'text') return Object.fromEntries(fields.map((field) => [field.name, field.value]));
-    if (this.kind === 'json') return { instances: [parsed(fields[0].value)] };
-    return Object.fromEntries(this.cells.map((cell) => [cell.column.name, cell.value]));
-  }
-
-  shell() {
-    const key = document.getElementById('play-key').value ? " -H 'x-api-key: …'" : '';
-    const example = FILES[this.kind]?.example;
-    const body = example ? `-T ${example}` : `-d '${JSON.stringify(this.body()).replaceAll("'", "'\\''")}'`;
-    const type = example ? '' : " -H 'Content-Type: application/json'";
-    document.getElementById('play-curl').textContent = `curl${type}${key} ${body} ${document.body.dataset.url}/predictions/${this.select.value}`;
-  }
-
-  // Draws an answer's boxes or masks over the chosen picture.
-  async picture(reply) {
-    const image = this.row.querySelector('img'), labels = this.signature?.output?.labels || [];
-    const canvas = image && await drawn(image, reply?.predictions?.[0], labels);
-    document.getElementById('play-picture').replaceChildren(...(canvas ? [canvas] : []));
+  showCode() {
+    try {
+      this.code.show(this.request(), this.model.answer);
+    } catch (error) {
+      if (!(error instanceof FormError)) throw error;
+      this.code.clear(error.message);
+    }
   }
 
   async ask() {
-    const headers = { 'content-type': 'application/json' }, key = document.getElementById('play-key').value;
-    if (key) headers['x-api-key'] = key;
-    const begun = performance.now(), time = document.getElementById('play-time'), answer = document.getElementById('play-answer');
+    this.refusals.clear();
+    this.button.disabled = true;
     try {
-      const reply = await fetch(`/ask/predictions/${this.select.value}`, { method: 'POST', headers, body: JSON.stringify(this.body()) });
-      const text = await reply.text();
-      time.textContent = `${reply.status} in ${(performance.now() - begun).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
-      answer.textContent = pretty(text);
-      await this.picture(parsed(text));
+      const request = this.request();
+      if (this.fields.missing) throw this.fields.missing;
+      await this.send(request);
     } catch (error) {
-      time.textContent = 'no answer';
-      answer.textContent = String(error);
+      this.time.textContent = 'no answer';
+      this.refusals.show(error instanceof FormError ? error.error : { reason: String(error) }, error.control);
+    } finally {
+      this.button.disabled = false;
     }
+  }
+
+  async send(request) {
+    const headers = request.type ? { 'content-type': request.type } : {}, body = await request.body(), start = performance.now();
+    if (this.key.value) headers['x-api-key'] = this.key.value;
+    const reply = await fetch(`/ask/predictions/${this.select.value}`, { method: 'POST', headers, body });
+    const text = await reply.text();
+    this.time.textContent = `${reply.status} in ${(performance.now() - start).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
+    await this.show(request, text, reply.ok);
+    this.answer.textContent = pretty(text);
+  }
+
+  async show({ rows }, text, isAnswer) {
+    if (!isAnswer) {
+      const error = errorOf(text);
+      this.shown.replaceChildren(node('p', { className: 'soft' }, 'The request was refused.'));
+      this.refusals.show(error, controlOf(error, { form: this.fields, parameters: this.parameters, key: this.key }));
+      return;
+    }
+    const { output } = this.model.signature || {};
+    const context = { rows, image: this.fields.picture, labels: output?.labels, task: output?.task };
+    const shown = await shownPredictions(parsed(text)?.predictions, context);
+    this.shown.replaceChildren(...shown);
+    this.answer.closest('details').open = !shown.length;
   }
 }
 
-// A row while it is typed may not be JSON yet: the server then says what is wrong.
 function parsed(text) {
-  try { return JSON.parse(text); } catch { return text; }
+  try { return JSON.parse(text); } catch { return null; }
 }
 
 function pretty(text) {
-  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+  const document = parsed(text);
+  return document === null ? text : JSON.stringify(document, null, 2);
 }

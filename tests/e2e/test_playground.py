@@ -24,7 +24,7 @@ from tests.helpers.sounds import sounds
 # Draws a mask that came as a PNG file, and returns the colour of a place.
 PNG = """
 const [png, x, y, done] = arguments;
-import('/console/picture.js').then(async ({ drawn }) => {
+import('/console/playground/picture.js').then(async ({ drawn }) => {
   const canvas = await drawn(document.querySelector('#play-row img'), { png }, ['ground', 'thing']);
   done([...canvas.getContext('2d').getImageData(x, y, 1, 1).data]);
 });
@@ -107,7 +107,8 @@ def test_a_chosen_sound_can_be_heard(page, real_models, tmp_path):
     prediction = upload(page, "sound-classifier", tmp_path / "low.wav", content, "audio")
     duration = "return document.querySelector('#play-row audio')?.duration"
     WebDriverWait(page, WAIT_S).until(lambda page: page.execute_script(duration) == 0.5)
-    assert text(page, "#play-curl") == f"curl -T sound.wav {real_models.url}/predictions/sound-classifier"
+    assert "base64 < low.wav" in text(page, "#play-curl")
+    assert f"{real_models.url}/predictions/sound-classifier" in text(page, "#play-curl")
     assert same(prediction, sound_classifier.scores(samples))
 
 
@@ -116,7 +117,8 @@ def test_a_handler_of_a_users_own_gets_the_file_that_it_reads(page, real_models,
     label, score = magika.expected(magika.FILES["c"])
     assert (prediction["label"], prediction["score"]) == (label, pytest.approx(score, abs=1e-4))
     assert text(page, "#play-row output") == "main.c"
-    assert text(page, "#play-curl") == f"curl -T file.bin {real_models.url}/predictions/file-types"
+    assert text(page, "#play-curl").startswith("""printf '{"instances":[{"file":"%s"}]""")
+    assert f"{real_models.url}/predictions/file-types" in text(page, "#play-curl")
 
 
 def test_a_handler_of_which_nothing_is_known_gets_the_body_as_it_is_typed(page):
@@ -127,15 +129,15 @@ def test_a_handler_of_which_nothing_is_known_gets_the_body_as_it_is_typed(page):
 
 def pixel(page: webdriver.Chrome, x: int, y: int) -> list[int]:
     """Return the colour of the drawn picture at a place."""
-    script = "document.querySelector('#play-picture canvas').getContext('2d').getImageData(...arguments, 1, 1).data"
+    script = "document.querySelector('#play-shown canvas').getContext('2d').getImageData(...arguments, 1, 1).data"
     colour: list[int] = page.execute_script(f"return [...{script}]", x, y)
     return colour
 
 
 def drawn(page: webdriver.Chrome) -> Any:
     """Return the canvas, once it is there."""
-    WebDriverWait(page, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-picture canvas"))
-    return page.find_element(By.CSS_SELECTOR, "#play-picture canvas")
+    WebDriverWait(page, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, "#play-shown canvas"))
+    return page.find_element(By.CSS_SELECTOR, "#play-shown canvas")
 
 
 def test_boxes_are_drawn_over_the_picture(page, tmp_path):

@@ -24,6 +24,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
     options.binary_location = binary
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600", "--no-proxy-server"):
         options.add_argument(flag)
+    for flag in ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"):  # a microphone that beeps
+        options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:
@@ -38,10 +40,16 @@ def text(page: webdriver.Chrome, selector: str) -> str:
     return content
 
 
-def playground_answer(page: webdriver.Chrome) -> dict[str, object]:
-    """Return what the playground shows after a click."""
+def playground_reply(page: webdriver.Chrome) -> str:
+    """Return the body of the answer that the playground shows after a click."""
+    script = "return document.getElementById('play-answer').textContent"
     page.execute_script("document.getElementById('play-answer').textContent = 'waiting'")
-    page.find_element(By.CSS_SELECTOR, "#play button").click()
-    WebDriverWait(page, WAIT_S).until(lambda driver: text(driver, "#play-answer") != "waiting")
-    answer: dict[str, object] = json.loads(text(page, "#play-answer"))
+    page.find_element(By.CSS_SELECTOR, "#play [type=submit]").click()
+    WebDriverWait(page, WAIT_S).until(lambda driver: driver.execute_script(script) != "waiting")
+    return str(page.execute_script(script))
+
+
+def playground_answer(page: webdriver.Chrome) -> dict[str, object]:
+    """Return the answer in JSON."""
+    answer: dict[str, object] = json.loads(playground_reply(page))
     return answer

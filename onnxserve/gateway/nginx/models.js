@@ -134,14 +134,16 @@ async function overview(r) {
 }
 
 async function row(r, state) {
-  const description = await about(r, state.modelName + '/' + state.modelVersion);
+  const description = await about(r, state.modelName + '/' + state.modelVersion), schemas = description.openapi || {};
   return {
     name: state.modelName,
     version: state.modelVersion,
     ready: state.workers.filter((worker) => worker.status === 'READY').length,
     workers: Math.max(state.workers.length, state.minWorkers),
     signature: description.signature,
-    schema: (description.openapi || {}).row,
+    schema: schemas.row,
+    parameters: schemas.parameters,
+    answer: schemas.prediction,
     evidence: description.evidence,
     golden: description.golden_deviation,
     drift: description.drift,

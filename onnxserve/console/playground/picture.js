@@ -1,10 +1,11 @@
 // What a prediction says of a picture, drawn over it: boxes of objects, and masks by label.
 
 const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#0072b2', '#d55e00', '#cc79a7']; // M. Okabe, K. Ito, 2008
+const TEXT = '#000'; // on each of the colours
 const LEAST = 320; // pixels of the longer side: lines and names need some
 const COVER = 0.45; // how much of the picture a mask hides
 
-const colour = (number) => COLOURS[Math.max(0, number) % COLOURS.length];
+export const colour = (number) => COLOURS[Math.max(0, number) % COLOURS.length];
 
 // Returns a canvas of the picture with what the prediction has; null if it has neither boxes nor masks.
 export async function drawn(image, prediction, labels) {
@@ -35,7 +36,10 @@ function outline(context, { label, score, box }, ink, scale) {
   const unit = Math.max(context.canvas.width, context.canvas.height) / 160;
   Object.assign(context, { strokeStyle: ink, fillStyle: ink, lineWidth: unit, font: `${7 * unit}px system-ui, sans-serif` });
   context.strokeRect(left, top, right - left, bottom - top);
-  context.fillText(`${label} ${score.toFixed(2)}`, left, Math.max(7 * unit, top - unit));
+  const text = `${label} ${score.toFixed(2)}`, bottomOfText = Math.max(8 * unit, top);
+  context.fillRect(left - unit / 2, bottomOfText - 8 * unit, context.measureText(text).width + 2 * unit, 8 * unit);
+  context.fillStyle = TEXT;
+  context.fillText(text, left + unit / 2, bottomOfText - 2 * unit);
 }
 
 // Run lengths go down the columns, and begin with the pixels that aren't in the mask.
