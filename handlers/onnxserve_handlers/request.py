@@ -55,6 +55,22 @@ class Request:
         return len(self.rows or ())
 
 
+def tensor_groups(requests: Sequence[Request]) -> list[list[Request]]:
+    """Return the requests that bring tensors, grouped by the sizes of these beside the rows: a group can be joined."""
+    groups: dict[Any, list[Request]] = {}
+    for request in requests:
+        if request.tensors is not None:
+            sizes = frozenset((name, array.shape[1:]) for name, array in request.tensors.items())
+            groups.setdefault(sizes, []).append(request)
+    return list(groups.values())
+
+
+def join_tensors(group: Sequence[Request]) -> dict[str, Array]:
+    """Return the tensors of all requests of a group, in their order."""
+    parts = [request.tensors for request in group if request.tensors is not None]
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def error_of(request: Request, result: Response | RequestError | None) -> RequestError | None:
     """Return the error of an earlier stage or of the model; None for a request that gets a result."""
     return request.error or (result if isinstance(result, RequestError) else None)
