@@ -9,6 +9,7 @@ from onnxserve.archive.needs import version_of
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "asimdhp", "i8mm")
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "nncf", "numpy")
+PLUGIN = "onnxruntime-ep-openvino"
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
@@ -20,11 +21,15 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
     return [flag for flag in FLAGS if flag in words]
 
 
-def versions() -> dict[str, object]:
-    """Return the versions of the tools that are installed, and the machine's instruction sets."""
+def versions(provider: str = "") -> dict[str, object]:
+    """Return the versions of the tools that are installed, and the machine's instruction sets.
+
+    That of OpenVINO's plugin is among them if OpenVINO is the provider.
+    """
     environment: dict[str, object] = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_flags": cpu_flags(),
     }
-    return environment | {name: number for name in TOOLS if (number := version_of(name))}
+    tools = (*TOOLS, PLUGIN) if provider == "openvino" else TOOLS
+    return environment | {name: number for name in tools if (number := version_of(name))}

@@ -30,10 +30,14 @@ def package(folder: Path) -> str:
     return packages[0]
 
 
-def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
-    """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
+def run_offline(folder: Path, command: str, source: Path, target: Path, provider: str = "") -> None:
+    """Run one command of the archive's `offline` module; ArchiveError with the end of its log.
+
+    `provider` takes the place of the variable ONNXSERVE_PROVIDER.
+    """
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"ONNXSERVE_PROVIDER": provider} if provider else {}
     completed = subprocess.run(
         [sys.executable, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target)],
         cwd=folder,
@@ -180,10 +184,10 @@ def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
     )
 
 
-def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:
+def answers(folder: Path, bodies: list[bytes], provider: str = "") -> list[dict[str, Any]]:
     """Return the whole handler's `{"status", "body"}` for each JSON body, all in one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
         source.write_bytes(b"\n".join(bodies) + b"\n")
-        run_offline(folder.resolve(), "answers", source, target)
+        run_offline(folder.resolve(), "answers", source, target, provider)
         return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]
