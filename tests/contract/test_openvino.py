@@ -1,4 +1,4 @@
-"""OpenVINO as the provider: archives are proven and served on its kernels, beside the same onnxruntime."""
+"""OpenVINO as the provider: archives are proven and served on its kernels, by the build of onnxruntime that has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxserve.archive import read_config
 from tests import ROOT
 from tests.helpers.environments import environment_with
 
-REQUIREMENT = "onnxruntime-ep-openvino==1.8.1"
+REQUIREMENT = "onnxruntime-openvino==1.24.1"
 # Prints how many nodes each provider runs, and by how many spreads golden rows deviate.
 DESCRIBE = """
 import sys
@@ -32,7 +32,7 @@ print(json.dumps({"nodes": handler.session.placement(), "deviation": handler.gol
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """An interpreter whose environment has the plugin."""
+    """An interpreter whose environment has that build in the place of the tests' onnxruntime."""
     return environment_with(REQUIREMENT, tmp_path_factory) / "bin" / "python"
 
 
@@ -59,7 +59,7 @@ def test_a_model_that_is_to_be_served_on_openvino_is_proven_on_it(python, defini
     text = run(python, "-m", "onnxserve", "export", str(model), "--store", str(tmp_path / "store"))
     archive = tmp_path / "store" / "circle-1.0.0.mar"
     evidence = json.loads((tmp_path / "store" / "circle-1.0.0.evidence.json").read_text())
-    assert evidence["environment"]["onnxruntime-ep-openvino"] == REQUIREMENT.partition("==")[2]
+    assert evidence["environment"]["onnxruntime-openvino"] == REQUIREMENT.partition("==")[2]
     assert evidence["summary"]["proof"] in ("certified", "parity")
     assert read_config(archive)["handler"]["provider"] == "openvino"
     assert "on OpenVINO" not in text, "its own times need no other name"
