@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxserve_handlers.runtime import session
+from onnxserve_handlers.runtime.openvino import OPENVINO
 from onnxserve_handlers.runtime.session import (
     CPU,
     CUDA,
-    OPENVINO,
     TENSORRT,
     Provider,
     ProviderRefused,
@@ -22,6 +22,7 @@ from onnxserve_handlers.runtime.session import (
     choose_provider,
     intra_op_threads,
     provider_specs,
+    session_options,
 )
 
 
@@ -150,3 +151,9 @@ def test_threads_share_the_quota_of_either_cgroup_version(tmp_path):
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("200000")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
     assert cgroup_cpus(tmp_path) == 2
+
+
+def test_a_session_neither_spins_nor_joins_sums_and_norms():
+    options = session_options(1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("optimization.disable_specified_optimizers") == "SkipLayerNormFusion"
