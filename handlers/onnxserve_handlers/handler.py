@@ -177,10 +177,8 @@ class Handler(Inference):
         if len(with_rows) == len(requests):
             return responses
         by_request = dict(zip(with_rows, responses, strict=True))
-        groups = tensor_groups(requests)
-        if self.output_axes:  # each request's outputs have the sizes that its own padding gives them
-            groups = [[request] for group in groups for request in group]
-        for group in groups:
+        # Outputs with free axes have the sizes that a request's own padding gives them.
+        for group in tensor_groups(requests, 0 if self.output_axes else self.signature.max_batch):
             by_request |= zip(group, self._build(group, self.infer_tensors(join_tensors(group)), None), strict=True)
         return [by_request[request] for request in requests]
 

@@ -55,14 +55,24 @@ class Request:
         return len(self.rows or ())
 
 
-def tensor_groups(requests: Sequence[Request]) -> list[list[Request]]:
-    """Return the requests that bring tensors, grouped by the sizes of these beside the rows: a group can be joined."""
-    groups: dict[Any, list[Request]] = {}
+def tensor_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
+    """Return the requests that bring tensors, in groups that can be joined: of the same sizes beside the rows.
+
+    A group has at most `most` rows, or one request, so that joined tensors take no more memory than those of rows.
+    """
+    groups: list[list[Request]] = []
+    latest: dict[Any, tuple[list[Request], int]] = {}  # by sizes, with the number of rows
     for request in requests:
-        if request.tensors is not None:
-            sizes = frozenset((name, array.shape[1:]) for name, array in request.tensors.items())
-            groups.setdefault(sizes, []).append(request)
-    return list(groups.values())
+        if request.tensors is None:
+            continue
+        sizes = frozenset((name, array.shape[1:]) for name, array in request.tensors.items())
+        group, rows = latest.get(sizes, ([], most))
+        if rows + request.count > most:
+            group, rows = [], 0
+            groups.append(group)
+        group.append(request)
+        latest[sizes] = group, rows + request.count
+    return groups
 
 
 def join_tensors(group: Sequence[Request]) -> dict[str, Array]:

@@ -48,6 +48,12 @@ def test_more_rows_than_were_proven_run_in_several_batches(table):
     assert table.session.batches == [4, 2]
 
 
+def test_a_request_of_more_rows_than_were_proven_is_joined_with_none(table):
+    answers = send(table, *bodies([features([[1, 0]])], [features([[2, 0]] * 5)], [features([[3, 0]])]))
+    assert logits(answers) == [[1], [2] * 5, [3]]
+    assert table.session.batches == [1, 1, 1, 1]
+
+
 def test_rows_and_tensors_of_one_batch_keep_their_order(table):
     plain = json.dumps({"instances": [[9, 9]]}).encode(), {"content-type": JSON}
     first, second, third = send(table, *bodies([features([[1, 2]])]), plain, *bodies([features([[3, 4]])]))
