@@ -7,13 +7,12 @@ The configuration follows its optimisation guide: dynamic batching without delay
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from .prepare import FIELD, SERVERS, Bench, scratch, variables
 from .process import Running, start
+from .tritonserver import find_server
 from .venvs import python_of
 
 LARGEST = {"segment": 64, "sentiment": 1, "digits": 16}  # padding costs `sentiment` more than batching saves
@@ -25,35 +24,15 @@ output [ {{ name: "label" data_type: TYPE_STRING dims: [ 1 ] }}, {{ name: "score
 dynamic_batching {{ max_queue_delay_microseconds: 0 }}
 instance_group [ {{ count: 2 kind: KIND_CPU }} ]
 """
-ASK = """import sys, sysconfig
-print(sysconfig.get_path("purelib"), sysconfig.get_config_var("LIBDIR"), "%d.%d" % sys.version_info[:2], sep="\\n")"""
 
 
 def triton(bench: Bench, port: int) -> Running:
     """Start Triton with HTTP only and two instances of one model."""
-    python, folder = python_of("triton"), scratch("triton")
-    completed = subprocess.run([str(python), "-c", ASK], capture_output=True, text=True, check=True)
-    packages, libraries, version = completed.stdout.splitlines()
-    if not list(Path(libraries).glob(f"libpython{version}.so*")):
-        raise RuntimeError(f"its backend needs libpython{version}.so, and {libraries} has none")
-    server = Path(packages) / "pytriton" / "tritonserver"
-    _backend(server, folder, version)
+    server, folder = find_server(python_of("triton")), scratch("triton")
     _repository(bench, folder)
-    command = [str(server / "bin" / "tritonserver"), f"--model-repository={folder / 'models'}"]
-    command += [f"--backend-directory={folder / 'backends'}", "--http-address=127.0.0.1", f"--http-port={port}"]
-    command += ["--allow-grpc=false", "--allow-metrics=false", "--log-info=false"]
-    environment = variables(bench) | {
-        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",  # the stub imports packages of this python
-        "LD_LIBRARY_PATH": f"{Path(packages) / 'nvidia_pytriton.libs'}{os.pathsep}{libraries}",
-    }
-    return start(command, folder, environment, folder / "log.txt")
-
-
-def _backend(server: Path, folder: Path, version: str) -> None:
-    """Copy the wheel's backend with the stub for this Python version."""
-    place = folder / "backends" / "python"
-    shutil.copytree(server / "backends" / "python", place)
-    shutil.copy(server / "python_backend_stubs" / version / "triton_python_backend_stub", place)
+    command = server.command(folder / "models", folder / "backends")
+    command += ["--http-address=127.0.0.1", f"--http-port={port}", "--allow-grpc=false", "--log-info=false"]
+    return start(command, folder, variables(bench) | server.variables, folder / "log.txt")
 
 
 def _repository(bench: Bench, folder: Path) -> None:

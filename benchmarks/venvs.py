@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .prepare import CACHE
+from .tritonserver import REQUIREMENT
 
 SHARED = ["numpy", "onnxruntime", "tokenizers", "pillow"]
 REQUIRED = {
@@ -18,7 +19,7 @@ REQUIRED = {
     "ray": ["ray[serve]"],
     "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer needs an API that newer versions removed
     "mosec": ["mosec==0.9.8"],
-    "triton": ["nvidia-pytriton==0.7.0"],  # contains tritonserver
+    "triton": [REQUIREMENT],  # contains tritonserver
 }
 
 

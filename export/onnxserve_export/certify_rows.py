@@ -49,4 +49,4 @@ def outputs_of(state: ExportState, candidate: Candidate, batches: Batches) -> Ar
     """Return a candidate's outputs for the certify rows; GraphCrashed if it can't be run."""
     if candidate.variant == FP32 and state.fp32_outputs is not None and batches is state.groups.certify:
         return state.fp32_outputs.of(batches)
-    return outputs_for(candidate.path, batches, state.row_axes, state.scratch)
+    return outputs_for(candidate.path, batches, state.row_axes, state.scratch, state.provider)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
+from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError, OnnxserveError
+from onnxserve_handlers.runtime.openvino import has_openvino
 
 from .archive_folder import write_archive_folder
 from .arrays import Arrays
@@ -23,6 +25,7 @@ from .golden import generated_golden, shortened
 from .source_check import source_faults
 from .step import Step
 from .subset import Row
+from .variants import OPENVINO
 
 BATCH = 256  # rows that the handler checks together; each refused row among them is named
 SMALL = (2, 3)  # rows of the two batches that the module is tried with
@@ -31,6 +34,7 @@ SINGLES = 16  # rows that it is tried with where rows run alone
 
 def call(state: ExportState) -> None:
     """Add the faults of rows, handler and module to those of earlier steps, and raise them all."""
+    state.faults.attempt(lambda: check_provider(state.definition))
     if hasattr(state, "split") and hasattr(state, "golden"):
         rows = state.faults.attempt(lambda: accepted_rows(state))
         if rows and hasattr(state, "model"):
@@ -38,6 +42,16 @@ def call(state: ExportState) -> None:
             for fault in source_faults(state, arrays) if arrays else ():
                 state.faults.add(fault)
     state.faults.check()
+
+
+def check_provider(definition: Definition) -> None:
+    """Raise DefinitionError if the model is to be served on OpenVINO, where its proof is made, and that isn't there."""
+    if definition.serve.provider == OPENVINO and not has_openvino():
+        raise DefinitionError(
+            "OpenVINO isn't installed, and the proof is made on it",
+            where="serve.provider",
+            fix="put onnxruntime-openvino in the place of onnxruntime; for Intel's CPUs 'onnxserve[openvino]' does too",
+        )
 
 
 def accepted_rows(state: ExportState) -> list[Any]:

@@ -1,10 +1,14 @@
-"""Step choose: time all candidates, and order those that are worth certifying."""
+"""Step choose: time all candidates, and order those that are worth certifying.
+
+Where OpenVINO is installed but doesn't serve, candidates are timed on it too, so that its user learns what it is worth.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
+from onnxserve_handlers.runtime.openvino import has_openvino
 
 from .acceptance import budget_of
 from .arrays import Arrays
@@ -16,7 +20,7 @@ from .records import Candidate, Timing
 from .sequence import order_candidates
 from .step import Step
 from .timing import Timed, cpus, graph_runner, take_turns
-from .variants import FP32
+from .variants import FP32, GPUS, OPENVINO
 
 SINGLES = 8  # rows timed one at a time
 GROUPS = 2  # batches timed at the size to be served
@@ -31,23 +35,37 @@ def served_threads(state: ExportState) -> int:
 def time_candidates(state: ExportState, candidates: list[Candidate]) -> list[Timing]:
     """Time every candidate and the source, at batch 1 and at the served size, on one thread and on more."""
     size, groups = state.definition.serve.batch_size, state.groups
-    largest = {result.variant: result.max_batch for result in state.measured}
+    most = {result.variant: result.max_batch for result in state.measured}
+    most |= {on_openvino(variant): rows for variant, rows in most.items()}
     singles, full = list(groups.alone.first(SINGLES)), served_batches(state, GROUPS)
     rows = sum(map(rows_of, full))
     medians = []
     counts = sorted({1, served_threads(state), cpus()})
     for number, threads in enumerate(counts):
         state.progress("time", number, len(counts))
-        runs = {candidate.variant: graph_runner(candidate.path, threads) for candidate in candidates}
+        runs = {graph.variant: graph_runner(graph.path, threads, state.provider) for graph in candidates}
         runs[state.model.name] = state.model.runner(threads)
+        if compares_openvino(state) and threads == served_threads(state):
+            runs |= {on_openvino(graph.variant): graph_runner(graph.path, threads, OPENVINO) for graph in candidates}
         for batch in sorted({1, size}):
             parts = singles if batch == 1 else full
             timed = [
-                Timed(variant, run, parts if largest.get(variant, batch) >= batch else single_rows(state, rows))
-                for variant, run in runs.items()
+                Timed(name, run, parts if most.get(name, batch) >= batch else single_rows(state, rows))
+                for name, run in runs.items()
             ]
             medians += take_turns(timed, threads, batch)
     return medians
+
+
+def compares_openvino(state: ExportState) -> bool:
+    """Return whether candidates are timed on OpenVINO beside the provider that is to serve."""
+    provider = state.definition.serve.provider
+    return has_openvino() and provider not in {*GPUS, OPENVINO}
+
+
+def on_openvino(variant: str) -> str:
+    """Return the name of a variant's times on OpenVINO."""
+    return f"{variant} on OpenVINO"
 
 
 def single_rows(state: ExportState, rows: int) -> list[Arrays]:
@@ -64,6 +82,7 @@ def call(state: ExportState) -> None:
         reasons = "; ".join(f"{variant}: {why}" for variant, why in refused.items())
         raise CheckFailed("choose", f"no variant runs ({reasons})", "at least one", fix=advice(state))
     state.timings = [] if state.options.draft else time_candidates(state, candidates)
+    others = {on_openvino(variant) for variant in ran}
     ms = served_times(state.timings, served_threads(state), state.definition.serve.batch_size)
     kept, left = order_candidates(list(ran.values()), ms, budget_of(state.definition), variants_equal_to_source(state))
     state.measured = [replace(result, refusal=left.get(result.variant, result.refusal)) for result in state.measured]
@@ -71,6 +90,8 @@ def call(state: ExportState) -> None:
     state.sequence = [by_variant[result.variant] for result in kept]
     if ms:
         state.say("      " + ", ".join(f"{variant} {took:.3f} ms/row" for variant, took in ms.items()))
+    if any(took < min(ms[variant] for variant in ran) for name, took in ms.items() if name in others):
+        state.say('      OpenVINO is faster: [serve] provider = "openvino" proves and serves the model on it')
     for variant, why in left.items():
         state.say(f"      {variant}: {why}")
 

@@ -6,9 +6,11 @@ import platform
 from pathlib import Path
 
 from onnxserve.archive.needs import version_of
+from onnxserve_handlers.runtime.openvino import BUILD, PLUGIN
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "asimdhp", "i8mm")
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "nncf", "numpy")
+PROVIDERS = {"openvino": (BUILD, PLUGIN)}  # packages that bring a provider
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
@@ -20,11 +22,15 @@ def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:
     return [flag for flag in FLAGS if flag in words]
 
 
-def versions() -> dict[str, object]:
-    """Return the versions of the tools that are installed, and the machine's instruction sets."""
+def versions(provider: str = "") -> dict[str, object]:
+    """Return the versions of the tools that are installed, and the machine's instruction sets.
+
+    Those of the packages that bring the provider are among them.
+    """
     environment: dict[str, object] = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_flags": cpu_flags(),
     }
-    return environment | {name: number for name in TOOLS if (number := version_of(name))}
+    tools = (*TOOLS, *PROVIDERS.get(provider, ()))
+    return environment | {name: number for name in tools if (number := version_of(name))}

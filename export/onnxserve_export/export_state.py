@@ -29,6 +29,7 @@ from .records import (
     Split,
     Timing,
 )
+from .variants import CPU, OPENVINO
 
 if TYPE_CHECKING:
     from onnxserve_handlers.tasks import TaskHooks
@@ -105,7 +106,7 @@ class ExportState:
     findings: list[Finding] = field(init=False)
     parity: list[Parity] = field(init=False)
     row_parity: RowParity | None = field(init=False)  # None if fp32 isn't among the variants
-    fp32_outputs: GraphOutputs | None = field(init=False)  # for all groups from certify to golden; None likewise
+    fp32_outputs: GraphOutputs | None = field(init=False)  # for all groups from certify to mixed; None likewise
     candidates: list[Candidate] = field(init=False)
     refused: dict[str, str] = field(init=False)
     sensitivity: Sensitivity | None = field(init=False)
@@ -120,6 +121,11 @@ class ExportState:
     key_types: dict[str, str] = field(default_factory=dict)  # of the feature store's entities
     archive: Path = field(init=False)
     sha256: str = field(init=False)
+
+    @property
+    def provider(self) -> str:
+        """The provider that graphs run on here: OpenVINO if it is to serve, else the CPU's, for a GPU too."""
+        return OPENVINO if self.definition.serve.provider == OPENVINO else CPU
 
     @property
     def rows_place(self) -> str:

@@ -23,6 +23,7 @@ from .batches import Batches
 from .export_state import ExportState
 from .graph_file import weight_files
 from .int8 import Types, quantise_nodes, weighted_nodes
+from .resting_threads import resting_threads
 
 TELEMETRY = "openvino_telemetry"  # the package by which NNCF tells Intel what it does; it goes without
 PAIR = ("QuantizeLinear", "DequantizeLinear")
@@ -71,7 +72,7 @@ def fit_graph(source: Path, target: Path, batches: Batches, excluded: list[str])
     proto = onnx.load(source)
     own = {name for node in proto.graph.node for name in node.output}
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars
+        with contextlib.redirect_stdout(io.StringIO()), resting_threads():  # it draws progress bars
             fitted = nncf.quantize(
                 proto,
                 nncf.Dataset(batches, dict),

@@ -1,4 +1,4 @@
-"""How many quantised nodes onnxruntime runs by its integer kernels; others compute in float, slower than fp32.
+"""What onnxruntime joins into one kernel: quantised nodes, which else compute in float, and blocks of a network.
 
 A graph states 8 bits by pairs of QuantizeLinear and DequantizeLinear. onnxruntime joins a node and the pairs around it
 into one kernel where their form allows it.
@@ -8,11 +8,13 @@ Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 
+from .blocks import Block, count_blocks
 from .run import write_optimised
 
 # Operators that multiply a weight, and the kernels that do so with integers.
@@ -23,10 +25,11 @@ KERNELS = (*STORED, "QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFlo
 
 @dataclass(frozen=True)
 class Fusion:
-    """The nodes that a graph states in 8 bits or fewer, and those that run in integer kernels."""
+    """The nodes that a graph states in 8 bits or fewer, those that run in integer kernels, and its blocks by kind."""
 
     quantised: int
     fused: int
+    blocks: Mapping[str, Block] = field(default_factory=dict)
 
     @property
     def fault(self) -> str:
@@ -57,4 +60,4 @@ def measure_fusion(path: Path) -> Fusion:
         optimised = Path(folder) / "optimised.onnx"
         write_optimised(path, optimised)
         graphs = [onnx.load(file, load_external_data=False).graph for file in (path, optimised)]
-    return Fusion(quantised_nodes(graphs[0]), fused_nodes(graphs[1]))
+    return Fusion(quantised_nodes(graphs[0]), fused_nodes(graphs[1]), count_blocks(graphs[1]))

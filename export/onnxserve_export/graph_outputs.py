@@ -11,6 +11,7 @@ from .arrays import Arrays, Axes
 from .batches import Batches
 from .row_arrays import rows_by_part
 from .run import widen_half_floats, write_outputs
+from .variants import CPU
 
 
 class GraphOutputs:
@@ -19,13 +20,13 @@ class GraphOutputs:
     GraphCrashed if the graph can't be loaded or run.
     """
 
-    def __init__(self, model: Path, batches: Batches, axes: Axes, folder: Path) -> None:
+    def __init__(self, model: Path, batches: Batches, axes: Axes, folder: Path, provider: str = CPU) -> None:
         self._first, self._axes, self._folder = batches.start, axes, folder
         descriptor, path = tempfile.mkstemp(suffix=".npz", dir=folder)
         os.close(descriptor)  # an open file keeps its room on disk
         self._path = Path(path)
         weakref.finalize(self, self._path.unlink, missing_ok=True)
-        write_outputs(model, batches, self._path)
+        write_outputs(model, batches, self._path, provider)
 
     def of(self, part: Batches) -> Arrays:
         """Return the outputs for some of the batches as arrays of rows on disk, cut to their own sizes along the axes.
@@ -37,11 +38,11 @@ class GraphOutputs:
         return widen_half_floats(outputs)
 
 
-def outputs_for(model: Path, batches: Batches, axes: Axes, folder: Path) -> Arrays:
+def outputs_for(model: Path, batches: Batches, axes: Axes, folder: Path, provider: str = CPU) -> Arrays:
     """Run a graph on batches, of which there may be none, and return its outputs; GraphCrashed if it can't run.
 
     The outputs are on disk, and take room in `folder` until nobody uses them.
     """
     if not len(batches):
         return {}
-    return GraphOutputs(model, batches, axes, folder).of(batches)
+    return GraphOutputs(model, batches, axes, folder, provider).of(batches)

@@ -1,8 +1,8 @@
 """Runs a graph in a process of its own: toolchains emit files that crash whoever loads them.
 
-`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz` writes every output of each batch as `<number>/<output>`,
-numbered from 0. `python graph_process.py MODEL OPTIMISED.onnx` writes the graph as onnxruntime optimises it, with its
-weights beside it. Imports nothing of ours, so that it can be started by its path.
+`python graph_process.py MODEL BATCHES.npz START STOP OUT.npz PROVIDER` writes every output of each batch as
+`<number>/<output>`, numbered from 0. `python graph_process.py MODEL OPTIMISED.onnx` writes the graph as onnxruntime
+optimises it, with its weights beside it. It is started by its path, since importing the package would take longer.
 """
 
 from __future__ import annotations
@@ -20,15 +20,23 @@ import numpy as np
 import onnxruntime as ort
 
 
-def session(path: str, threads: int = 1, optimised: str = "") -> ort.InferenceSession:
-    """Open a graph on the CPU without spinning, as a worker does; write what it is optimised to if a file is named."""
+def session(path: str, threads: int = 1, optimised: str = "", provider: str = "cpu") -> ort.InferenceSession:
+    """Open a graph without spinning, as a worker does; write what it is optimised to if a file is named.
+
+    `provider` is `cpu` or `openvino`.
+    """
     options = ort.SessionOptions()
     if optimised:
         options.optimized_model_filepath = optimised
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.data")
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
     options.log_severity_level = 3
+    if provider == "openvino":
+        from onnxserve_handlers.runtime.openvino import add_openvino
+
+        return ort.InferenceSession(path, options, providers=add_openvino(options, threads))
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -61,9 +69,9 @@ def in_order(
             yield outputs
 
 
-def write_outputs(model: str, source: str, start: str, stop: str, target: str) -> None:
+def write_outputs(model: str, source: str, start: str, stop: str, target: str, provider: str) -> None:
     """Run the batches and write the outputs, one array after the other."""
-    loaded = session(model)
+    loaded = session(model, provider=provider)
     names = [output.name for output in loaded.get_outputs()]
     outputs = in_order(lambda batch: loaded.run(names, batch), read_batches(source, int(start), int(stop)))
     with zipfile.ZipFile(target, "w") as archive:

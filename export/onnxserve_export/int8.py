@@ -15,6 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from .arrays import Arrays
 from .export_state import ExportState
 from .graph_file import weight_files
+from .resting_threads import resting_threads
 from .variants import GPUS
 
 # Only products with a weight: Add and Softmax in 8 bits ruin transformers, and attention's own products gain nothing.
@@ -107,7 +108,7 @@ def quantise_nodes(
     behind = activations_behind(onnx.load(source, load_external_data=False).graph, nodes)
     if is_large := bool(weight_files(source)):
         target.with_name(f"{target.name}.data").unlink(missing_ok=True)  # weights would be written behind its end
-    with contextlib.redirect_stdout(io.StringIO()):  # the calibrator prints
+    with contextlib.redirect_stdout(io.StringIO()), resting_threads():  # the calibrator prints
         quantize_static(
             source,
             target,

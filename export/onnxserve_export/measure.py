@@ -59,7 +59,9 @@ def measure_candidate(
         if not shift <= TOLERANCE:
             largest = 1
             parts = (select_alone(state), golden_alone(state))
-            select, golden = (outputs_for(candidate.path, part, state.row_axes, state.scratch) for part in parts)
+            select, golden = (
+                outputs_for(candidate.path, part, state.row_axes, state.scratch, state.provider) for part in parts
+            )
     except GraphCrashed as error:
         return broken(candidate, f"crashed: {error}")
     if not all(all_finite(outputs) for outputs in (select, probe, golden)):
@@ -98,12 +100,12 @@ def golden_fault(state: ExportState, golden: Arrays) -> str:
 
 
 def together(state: ExportState, candidate: Candidate) -> GraphOutputs:
-    """Return the outputs for the batches from select to golden, which follow each other in the file, by one process."""
+    """Return the outputs for the batches from select to mixed, which follow each other in the file, by one process."""
     if candidate.variant == FP32 and state.fp32_outputs is not None:
         return state.fp32_outputs
     groups = state.groups
-    whole = Batches(groups.select.path, groups.select.start, groups.golden.stop)
-    return GraphOutputs(candidate.path, whole, state.row_axes, state.scratch)
+    whole = Batches(groups.select.path, groups.select.start, groups.mixed.stop)
+    return GraphOutputs(candidate.path, whole, state.row_axes, state.scratch, state.provider)
 
 
 def call(state: ExportState) -> None:

@@ -127,7 +127,7 @@ def evidence(state: ExportState) -> dict[str, Any]:
         "seeds": {"split": SPLIT_SEED, "load": LOAD_SEED, "batches": BATCH_SEED},
         "source": origin_of(definition.source),
         "sources": [origin(source) for source in definition.sources],
-        "environment": versions(),
+        "environment": versions(state.provider),
     }
 
 

@@ -141,8 +141,8 @@ def call(state: ExportState) -> None:
     state.row_parity = state.fp32_outputs = None
     if FP32 not in state.plan.variants:
         return
-    whole = Batches(state.groups.certify.path, state.groups.certify.start, state.groups.golden.stop)
-    state.fp32_outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch)
+    whole = Batches(state.groups.certify.path, state.groups.certify.start, state.groups.mixed.stop)
+    state.fp32_outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch, state.provider)
     groups = list(comparisons(state, state.fp32_outputs))
     counts = {group.name: len(group.changed) for group in groups}
     generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)

@@ -82,24 +82,25 @@ def call(state: ExportState) -> None:
     composition = random_batches(min(len(probe), MIXED), size)
     shapes = shape_groups(probe, size)
     fit = list(islice(values(split.fit), MIXED))
-    # Certify rows come first: later steps run the others together, without them.
+    # Certify rows come first, since later steps run the others together without them. Golden rows follow the select
+    # rows: the search runs both.
     layout.add(batches(values(split.certify), size), math.ceil(len(split.certify) / size))
     layout.add(batches(values(split.calibrate), size), math.ceil(len(split.calibrate) / size))
     layout.add(batches(fit, size), math.ceil(len(fit) / size))
     layout.add(batches(generated, size), math.ceil(len(generated) / size))
     layout.add(batches(values(split.select), size), math.ceil(len(split.select) / size))
-    layout.add(batches(probe, size), math.ceil(len(probe) / size))
-    layout.add(batches(probe[:ALONE], 1), min(ALONE, len(probe)))
-    layout.add([[probe[index] for index in batch] for batch in composition], len(composition))
     golden_rows = [row["input"] for row in state.golden]
     together = len(golden_rows) if size > 1 else 1
     layout.add(batches(golden_rows, together), len(golden_rows) // together)
+    layout.add(batches(probe, size), math.ceil(len(probe) / size))
+    layout.add(batches(probe[:ALONE], 1), min(ALONE, len(probe)))
+    layout.add([[probe[index] for index in batch] for batch in composition], len(composition))
     for group in shapes.values():
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
     state.axes = tensors(state.archive_folder, layout, path)
     state.limits, state.least = axis_limits(path, state.axes), least_sizes(path)
-    certify, calibrate, first_fit, random, select, checked, alone, mixed, golden, *rest = layout.cut(path)
+    certify, calibrate, first_fit, random, select, golden, checked, alone, mixed, *rest = layout.cut(path)
     state.groups = Groups(
         calibrate,
         first_fit,

@@ -13,7 +13,7 @@ from .step import Step
 
 def call(state: ExportState) -> None:
     """Check digests, and golden rows by the archive's own handler; only then does the archive enter the store."""
-    checked = check_archive(state.archive, ())  # whoever signs it does so afterwards
+    checked = check_archive(state.archive, (), state.provider)  # whoever signs it does so afterwards
     state.archive = stored(state)
     state.sha256 = file_digest(state.archive)
     state.say(f"      {checked.members} digests, {checked.golden_rows} golden rows; {state.archive}")

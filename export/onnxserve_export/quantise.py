@@ -25,7 +25,7 @@ from .plan import advice
 from .records import Candidate
 from .step import Step
 from .trace import strip
-from .variants import FP16, FP32, GPUS, INT8, SEARCHED
+from .variants import FP16, FP32, GPUS, INT8, OPENVINO, SEARCHED
 
 BLOCK = 128  # weights that share a scale
 INTEGER_PRODUCTS = 4  # MatMulNBits' level that computes with 8 bits; the others compute in float, slower than fp32
@@ -83,7 +83,8 @@ MAKERS: dict[str, Maker] = {
 def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
     """Make one variant's graph; NotApplicable when the quantiser changed nothing."""
     if variant == FP32:
-        return Candidate(variant, state.fp32)
+        candidate = Candidate(variant, state.fp32)
+        return candidate if state.options.draft else count_nodes(state, candidate)
     target = state.scratch / f"{variant}.onnx"
     excluded, note = MAKERS[variant](state, source, target)
     proto = onnx.load(target)
@@ -98,9 +99,9 @@ def make_candidate(state: ExportState, variant: str, source: Path) -> Candidate:
 def count_nodes(state: ExportState, candidate: Candidate) -> Candidate:
     """Return the candidate with its count of quantised and fused nodes; say it if they differ.
 
-    Nothing is counted for a GPU, whose kernels this machine needn't have.
+    Only ONNX Runtime's own kernels for CPUs are counted.
     """
-    if state.definition.serve.provider in GPUS:
+    if state.definition.serve.provider in {*GPUS, OPENVINO}:
         return candidate
     fusion = measure_fusion(candidate.path)
     if fusion.fault:

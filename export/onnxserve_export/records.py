@@ -151,8 +151,8 @@ class Measured:
     `select`, `risk`, `likely_bound` and `deviation` are of the select rows; `paired` and `closeness` of the
     certify rows, once it was certified or refused there. `moves` says that answers move with the batch, so that
     rows must be served alone. Deviations and shifts are in spreads of torch's outputs. `proof` is what it may serve by:
-    certified, parity or unproven. `fusion` counts the nodes in 8 bits or fewer, and those in integer kernels; none of a
-    variant for a GPU.
+    certified, parity or unproven. `fusion` counts the nodes in 8 bits or fewer, those in integer kernels, and the
+    blocks that are one kernel; none for other providers than the CPU's own.
     """
 
     variant: str

@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import Arrays
 from .batches import Batches, ensure_on_disk
+from .variants import CPU
 
 GRAPH_PROCESS = Path(__file__).with_name("graph_process.py")
 TIMEOUT_S = 1800
@@ -21,16 +22,16 @@ class GraphCrashed(RuntimeError):
     """The graph could not be loaded or run in time; the process that tried has ended."""
 
 
-def run_graph(model: Path, batches: Batches | Iterable[Arrays]) -> list[Arrays]:
+def run_graph(model: Path, batches: Batches | Iterable[Arrays], provider: str = CPU) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
-        return list(map(widen_half_floats, write_outputs(model, source, target)))
+        return list(map(widen_half_floats, write_outputs(model, source, target, provider)))
 
 
-def write_outputs(model: Path, batches: Batches, target: Path) -> Batches:
+def write_outputs(model: Path, batches: Batches, target: Path, provider: str = CPU) -> Batches:
     """Write every output for each batch to a file; GraphCrashed if the graph can't be loaded or run."""
-    _run_process(str(model), str(batches.path), str(batches.start), str(batches.stop), str(target))
+    _run_process(str(model), str(batches.path), str(batches.start), str(batches.stop), str(target), provider)
     return Batches(target, 0, len(batches))
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import onnx
 
 from onnxserve.archive import file_digest
-from onnxserve_handlers.outputs import Outputs
 
+from .batches import Batches
 from .environment import cpu_flags
 from .export_state import ExportState
 from .fitting import quantise_fitted
-from .graph_outputs import outputs_for
+from .graph_outputs import GraphOutputs, outputs_for
 from .int8 import quantisable, quantise_nodes, types_for
-from .measure import LIKELY, select_acceptance, sized
+from .measure import LIKELY, golden_fault, select_acceptance, sized
+from .node_choice import BROKEN, MISSES, Foreseen, by_damage_for_time, choose_nodes
 from .node_times import node_times
 from .outputs import all_finite
 from .quantise import count_nodes, preprocess_graph, write_graph
@@ -26,13 +26,11 @@ from .step import Step
 from .variants import INT8, SEARCHED
 
 LIKELIER = 2 / 3  # chance that the certify rows accept what the search makes
-BROKEN = 1e9  # the damage of a node that can't be quantised at all
 TIMED = 4  # batches that tell how long each node takes
-SHORTEST_MS = 1e-3  # of a node, since the profiler counts microseconds
 
 
 class Search:
-    """Quantises chosen nodes and asks whether the budget allows the result."""
+    """Quantises chosen nodes and foresees whether the result may serve."""
 
     def __init__(self, state: ExportState) -> None:
         self.state = state
@@ -42,77 +40,61 @@ class Search:
         self.acceptance = select_acceptance(state)
         self.certify_rows = state.split.units("certify")
         self.graph, self.note = state.scratch / f"{SEARCHED}.onnx", ""
-
-    def make_graph(self, nodes: list[str]) -> None:
-        """Write the graph with these nodes in 8 bits; `note` says how it was made."""
-        self.note = quantise_fitted(self.state, self.source, self.graph, nodes, self.types)
-        write_graph(self.graph, onnx.load(self.graph))
-
-    def outputs(self, graph: Path) -> Outputs:
-        """Return a graph's outputs for the select rows."""
-        state, select = self.state, self.state.groups.select
-        return sized(state, outputs_for(graph, select, state.row_axes, state.scratch), select)
+        self._attempt, self._attempt_note = state.scratch / "attempt.onnx", ""
 
     def damage(self, node: str) -> float:
         """Return the damage of one node alone in 8 bits."""
-        target, ranges = (self.state.scratch / name for name in ("trial.onnx", "ranges.json"))
+        state, select = self.state, self.state.groups.select
+        target, ranges = (state.scratch / name for name in ("trial.onnx", "ranges.json"))
         try:
-            quantise_nodes(self.state, self.source, target, [node], self.types, ranges)
-            return min(BROKEN, self.acceptance.damage(self.outputs(target)))
+            quantise_nodes(state, self.source, target, [node], self.types, ranges)
+            outputs = outputs_for(target, select, state.row_axes, state.scratch, state.provider)
+            return min(BROKEN, self.acceptance.damage(sized(state, outputs, select)))
         except (GraphCrashed, ValueError, RuntimeError):
             return BROKEN
         finally:
             target.unlink(missing_ok=True)
 
-    def holds(self, nodes: list[str]) -> bool:
-        """Return whether the certify rows would most likely accept these nodes, if they are like the select rows.
-
-        The graph stays until the next try.
-        """
+    def attempt(self, nodes: list[str]) -> Foreseen:
+        """Write a graph with these nodes in 8 bits, and return what is foreseen of it."""
         try:
-            self.make_graph(nodes)
-            return self.keeps_budget(self.graph, LIKELIER)
-        except (GraphCrashed, ValueError, RuntimeError):
-            return False
+            self._attempt_note = quantise_fitted(self.state, self.source, self._attempt, nodes, self.types)
+            write_graph(self._attempt, onnx.load(self._attempt))
+        except (ValueError, RuntimeError):
+            return MISSES
+        return self.foresee(self._attempt)
 
-    def keeps_budget(self, graph: Path, chance: float) -> bool:
-        """Return whether the select rows foresee that the certify rows accept a graph with this chance."""
-        outputs = self.outputs(graph)
-        if not all_finite(outputs):
-            return False
-        return self.acceptance.likely_bound(outputs, self.certify_rows, chance) <= self.acceptance.budget
+    def keep(self) -> None:
+        """Make the last attempt's graph the variant's; `note` says how it was made."""
+        self._attempt.replace(self.graph)
+        self.note = self._attempt_note
+
+    def foresee(self, graph: Path) -> Foreseen:
+        """Return what the select rows foresee of the certify rows, if these are like them.
+
+        Without finite outputs and right answers to the golden rows, a graph may not serve at all.
+        """
+        state, groups = self.state, self.state.groups
+        try:
+            batches = Batches(groups.select.path, groups.select.start, groups.golden.stop)  # they follow each other
+            run = GraphOutputs(graph, batches, state.row_axes, state.scratch, state.provider)
+        except GraphCrashed:
+            return MISSES
+        select, golden = run.of(groups.select), run.of(groups.golden)
+        if not (all_finite(select) and all_finite(golden)) or golden_fault(state, golden):
+            return MISSES
+        answers = sized(state, select, groups.select)
+        chances = (self.acceptance.likely_bound(answers, self.certify_rows, chance) for chance in (LIKELY, LIKELIER))
+        return Foreseen(*chances)
 
     def whole_graph_holds(self) -> bool:
-        """Return whether the variant `int8` was made and is foreseen to keep the budget."""
+        """Return whether the variant `int8` was made and is foreseen to serve."""
         whole = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
-        try:
-            return any(self.keeps_budget(candidate.path, LIKELY) for candidate in whole)
-        except GraphCrashed:
-            return False
-
-
-def by_damage_for_time(sensitivity: Sensitivity, ms: Mapping[str, float]) -> list[str]:
-    """Return the nodes that can be quantised, first those that do the least damage for the time they take in fp32."""
-    usable = [name for name in sensitivity.ranking if sensitivity.damage[name] < BROKEN]
-    return sorted(usable, key=lambda name: sensitivity.damage[name] / max(SHORTEST_MS, ms.get(name, 0.0)))
-
-
-def without_worst(ranking: list[str], holds: Callable[[list[str]], bool], left_out: int) -> list[str]:
-    """Return the ranking without its last nodes: 1, 2, 4 and so on until the rest holds; empty if it never does.
-
-    The first try leaves out `left_out`. A graph with few nodes in float has few places where numbers are rounded once
-    more, so it may hold where one with more of them doesn't.
-    """
-    while left_out < len(ranking):
-        nodes = ranking[: len(ranking) - left_out]
-        if holds(nodes):
-            return nodes
-        left_out = max(1, 2 * left_out)
-    return []
+        return any(self.foresee(candidate.path).likely <= self.acceptance.budget for candidate in whole)
 
 
 def call(state: ExportState) -> None:
-    """Make the candidate unless `int8` keeps the budget; say why it isn't made."""
+    """Make the candidate unless `int8` is foreseen to serve; say why it isn't made."""
     state.sensitivity = None
     if SEARCHED not in state.plan.variants:
         return
@@ -135,7 +117,8 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
     ranking = by_damage_for_time(sensitivity, node_times(search.source, state.groups.select.first(TIMED)))
-    chosen = without_worst(ranking, search.holds, left_out=int(len(ranking) == len(search.nodes)))
+    left_out = int(len(ranking) == len(search.nodes))  # the whole graph was tried before
+    chosen = choose_nodes(ranking, left_out, search.attempt, search.keep, search.acceptance.budget)
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
         return None

@@ -14,6 +14,7 @@ from .arrays import Arrays
 from .batches import rows_of
 from .graph_process import session
 from .records import Timing
+from .variants import CPU
 
 ROUNDS = 7
 Run = Callable[[Arrays], Any]
@@ -33,9 +34,9 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def graph_runner(path: Path, threads: int) -> Run:
+def graph_runner(path: Path, threads: int, provider: str = CPU) -> Run:
     """Return a function that runs a graph in a session like a worker's."""
-    loaded = session(str(path), threads)
+    loaded = session(str(path), threads, provider=provider)
     return lambda batch: loaded.run(None, batch)
 
 

@@ -17,6 +17,7 @@ INT8 = "int8"
 SEARCHED = "mixed"  # made by the step `search`
 EVERY: tuple[str, ...] = get_args(Variant)
 GPUS = {"cuda", "tensorrt"}
+CPU, OPENVINO = "cpu", "openvino"  # providers that an export runs graphs on
 # ONNX Runtime multiplies 8 bits on GPUs by TensorRT alone; its CUDA kernels turn them into floats at each call.
 # Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (quantization on GPU)
 WITHOUT_INT8 = "cuda"

@@ -40,17 +40,17 @@ def all_shapes(state: ExportState) -> dict[str, Arrays]:
     return shapes
 
 
-def graph_outputs(graph: Path, shapes: dict[str, Arrays]) -> list[Arrays]:
+def graph_outputs(graph: Path, shapes: dict[str, Arrays], provider: str) -> list[Arrays]:
     """Run all shapes in one process; if that crashes, run them one by one to find the shape at fault."""
     try:
-        return run_graph(graph, shapes.values())
+        return run_graph(graph, shapes.values(), provider)
     except GraphCrashed:
-        return [_run_alone(graph, name, batch) for name, batch in shapes.items()]
+        return [_run_alone(graph, name, batch, provider) for name, batch in shapes.items()]
 
 
-def _run_alone(graph: Path, name: str, batch: Arrays) -> Arrays:
+def _run_alone(graph: Path, name: str, batch: Arrays, provider: str) -> Arrays:
     try:
-        return run_graph(graph, [batch])[0]
+        return run_graph(graph, [batch], provider)[0]
     except GraphCrashed as error:
         raise CheckFailed(
             "verify",
@@ -68,7 +68,7 @@ def _shape(batch: Arrays) -> tuple[int, ...]:
 def call(state: ExportState) -> None:
     """Compare each shape group; the first output beyond the tolerance fails the export."""
     shapes, state.parity, model = all_shapes(state), [], state.model
-    for (name, batch), actual in zip(shapes.items(), graph_outputs(state.fp32, shapes), strict=True):
+    for (name, batch), actual in zip(shapes.items(), graph_outputs(state.fp32, shapes, state.provider), strict=True):
         by_output = deviations(actual, model.run(batch), state.scales)
         output, worst = max(by_output.items(), key=itemgetter(1))
         if not worst <= TOLERANCE:

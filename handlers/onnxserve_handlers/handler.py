@@ -23,11 +23,20 @@ from .protocols.gateway_forms import ROWS, CopyForm, encode_rows, gateway_form
 from .protocols.v2_grpc import metadata_message
 from .protocols.v2_http import model_metadata
 from .registry import read_signature
-from .request import Request, answered_request, build_responses, check_deadline, error_of, failed_request
+from .request import (
+    Request,
+    answered_request,
+    build_responses,
+    check_deadline,
+    error_of,
+    failed_request,
+    join_tensors,
+    tensor_groups,
+)
 from .response import DEFAULT_MAX_RESPONSE_BYTES, PLAIN, Response, max_response_bytes, refusal
 from .runtime.batching import guard, isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
-from .runtime.session import Provider, Session, choose_provider, intra_op_threads
+from .runtime.session import Provider, Session, available_providers, choose_provider, intra_op_threads
 from .signature import ERRORS, object_schema
 from .telemetry.drift import why_not_judged
 from .telemetry.recorder import make_recorder
@@ -79,7 +88,7 @@ class Handler(Inference):
             check_labels(golden, self.infer(rows), self.origins(rows), self.right)
 
     def _provider(self, settings: Mapping[str, Any], gpu_id: int | None) -> Provider:
-        provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, ort.get_available_providers())
+        provider = choose_provider(str(settings.get("provider", "auto")), gpu_id, available_providers())
         sizes = self.free_axes(), self.least_sizes()
         shapes = tensorrt_shapes(self.signature.inputs, self.signature.max_batch, *sizes)
         return replace(provider, gpu=read_gpu(settings), variant=self.signature.variant, shapes=shapes)
@@ -159,7 +168,7 @@ class Handler(Inference):
         return [[next(rows) for _ in request.instances or ()] for request in requests]
 
     def _compute(self, requests: Sequence[Request]) -> list[Response | RequestError]:
-        """Return a response or an error for each request; those that bring tensors run by themselves."""
+        """Return a response or an error for each request. Rows run together, and so do tensors of the same sizes."""
         with_rows = [request for request in requests if request.tensors is None]
         responses = list[Response | RequestError]()
         if with_rows:
@@ -167,13 +176,11 @@ class Handler(Inference):
             responses = self._build(with_rows, self.infer(rows), rows)
         if len(with_rows) == len(requests):
             return responses
-        rest = iter(responses)
-        return [
-            next(rest)
-            if request.tensors is None
-            else self._build([request], self.infer_tensors(request.tensors), None)[0]
-            for request in requests
-        ]
+        by_request = dict(zip(with_rows, responses, strict=True))
+        # Outputs with free axes have the sizes that a request's own padding gives them.
+        for group in tensor_groups(requests, 0 if self.output_axes else self.signature.max_batch):
+            by_request |= zip(group, self._build(group, self.infer_tensors(join_tensors(group)), None), strict=True)
+        return [by_request[request] for request in requests]
 
     def _build(
         self, requests: Sequence[Request], outputs: Outputs, rows: Sequence[Any] | None

@@ -38,7 +38,7 @@ from .handler import Handler
 from .timing import measure
 from .trust.model import read_golden
 
-GPU = "ONNXSERVE_GPU"
+GPU, PROVIDER = "ONNXSERVE_GPU", "ONNXSERVE_PROVIDER"
 SEED = 20240229  # of random instances
 EARLY = 256  # first instances; each refused one among them is named
 
@@ -79,10 +79,11 @@ class OfflineContext:
 def loaded(folder: Path, threads: int = 0) -> tuple[Handler, OfflineContext]:
     """Return an initialised handler and its context; 0 threads means as many as the CPU budget allows.
 
-    It runs on the CPU, or on the GPU whose number is in `ONNXSERVE_GPU`.
+    It runs on the CPU, or on the GPU whose number is in `ONNXSERVE_GPU`; `ONNXSERVE_PROVIDER` names another provider.
     """
     handler, gpu = make_handler(folder), os.environ.get(GPU, "")
-    context = OfflineContext(folder, {"handler": {"threads": threads, "provider": "cuda" if gpu else "cpu"}})
+    provider = os.environ.get(PROVIDER) or ("cuda" if gpu else "cpu")
+    context = OfflineContext(folder, {"handler": {"threads": threads, "provider": provider}})
     context.system_properties["gpu_id"] = int(gpu) if gpu else None
     handler.initialize(context)
     return handler, context

@@ -55,6 +55,32 @@ class Request:
         return len(self.rows or ())
 
 
+def tensor_groups(requests: Sequence[Request], most: int) -> list[list[Request]]:
+    """Return the requests that bring tensors, in groups that can be joined: of the same sizes beside the rows.
+
+    A group has at most `most` rows, or one request, so that joined tensors take no more memory than those of rows.
+    """
+    groups: list[list[Request]] = []
+    latest: dict[Any, tuple[list[Request], int]] = {}  # by sizes, with the number of rows
+    for request in requests:
+        if request.tensors is None:
+            continue
+        sizes = frozenset((name, array.shape[1:]) for name, array in request.tensors.items())
+        group, rows = latest.get(sizes, ([], most))
+        if rows + request.count > most:
+            group, rows = [], 0
+            groups.append(group)
+        group.append(request)
+        latest[sizes] = group, rows + request.count
+    return groups
+
+
+def join_tensors(group: Sequence[Request]) -> dict[str, Array]:
+    """Return the tensors of all requests of a group, in their order."""
+    parts = [request.tensors for request in group if request.tensors is not None]
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def error_of(request: Request, result: Response | RequestError | None) -> RequestError | None:
     """Return the error of an earlier stage or of the model; None for a request that gets a result."""
     return request.error or (result if isinstance(result, RequestError) else None)

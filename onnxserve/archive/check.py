@@ -49,25 +49,26 @@ def check_members(path: Path, *public_keys: Path) -> int:
     return count
 
 
-def check_archive(path: Path, public_keys: Sequence[Path] | None = None) -> CheckResult:
+def check_archive(path: Path, public_keys: Sequence[Path] | None = None, provider: str = "") -> CheckResult:
     """Check digests, the signature, and golden rows by the archive's own handler; ArchiveError if one of them fails.
 
     The handler runs in a process of its own. A migrated archive has no golden rows, and nothing of it runs.
-    Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature.
+    Without `public_keys` they are those that this machine trusts; an empty sequence asks for no signature. The handler
+    runs on `provider`, or where none is named on the one of `ONNXSERVE_PROVIDER`, by default the CPU's.
     """
     keys = configured_keys() if public_keys is None else public_keys
     summary, count = summarise(path), check_members(path, *keys)
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
-        rows = 0 if (Path(folder) / MIGRATION).is_file() else check_golden(path, Path(folder))
+        rows = 0 if (Path(folder) / MIGRATION).is_file() else check_golden(path, Path(folder), provider)
     return CheckResult(summary.name, summary.version, summary.sha256, count, rows, bool(keys))
 
 
-def check_golden(path: Path, folder: Path) -> int:
+def check_golden(path: Path, folder: Path, provider: str = "") -> int:
     """Answer the golden rows by the unpacked archive's own handler; return their number, ArchiveError if one fails."""
     golden = msgspec.json.decode((folder / "golden.json").read_bytes())
     bodies = [msgspec.json.encode({"instances": [instance]}) for instance in golden["instances"]]
-    bad = [answer for answer in answers(folder, bodies) if answer["status"] != 200]
+    bad = [answer for answer in answers(folder, bodies, provider) if answer["status"] != 200]
     if bad:
         raise ArchiveError(f"{len(bad)} golden rows are refused: {bad[0]['body']}", where=str(path))
     return len(bodies)

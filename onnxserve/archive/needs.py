@@ -14,6 +14,12 @@ def needs_of(kind: str) -> tuple[str, ...]:
     return (*NEEDS, *input_kind(kind).packages)
 
 
+def requirements_of(kind: str, *others: str) -> str:
+    """Return the lines of a requirements.txt: what an archive needs, and `others`, in the versions of this machine."""
+    pins = [(name, version_of(name)) for name in (*needs_of(kind), *others)]
+    return "".join(f"{name}=={number}\n" for name, number in pins if number)
+
+
 def version_of(name: str) -> str | None:
     """Return the version of an installed package; None if it isn't installed."""
     try:

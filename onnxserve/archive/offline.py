@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -30,9 +31,13 @@ def package(folder: Path) -> str:
     return packages[0]
 
 
-def run_offline(folder: Path, command: str, source: Path, target: Path) -> None:
-    """Run one command of the archive's `offline` module; ArchiveError with the end of its log."""
-    _run_python(folder, command, "-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target))
+def run_offline(folder: Path, command: str, source: Path, target: Path, provider: str = "") -> None:
+    """Run one command of the archive's `offline` module; ArchiveError with the end of its log.
+
+    `provider` takes the place of the variable ONNXSERVE_PROVIDER.
+    """
+    words = ("-m", f"{package(folder)}.offline", str(folder), command, str(source), str(target))
+    _run_python(folder, command, *words, variables={"ONNXSERVE_PROVIDER": provider} if provider else {})
 
 
 SCHEMAS = """
@@ -51,9 +56,10 @@ def read_schemas(folder: Path) -> dict[str, Any]:
         return msgspec.json.decode(target.read_bytes(), type=dict[str, Any])
 
 
-def _run_python(folder: Path, command: str, *words: str) -> None:
+def _run_python(folder: Path, command: str, *words: str, variables: Mapping[str, str] = MappingProxyType({})) -> None:
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= variables
     completed = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -195,10 +201,10 @@ def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
     )
 
 
-def answers(folder: Path, bodies: list[bytes]) -> list[dict[str, Any]]:
+def answers(folder: Path, bodies: list[bytes], provider: str = "") -> list[dict[str, Any]]:
     """Return the whole handler's `{"status", "body"}` for each JSON body, all in one batch."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
         source.write_bytes(b"\n".join(bodies) + b"\n")
-        run_offline(folder.resolve(), "answers", source, target)
+        run_offline(folder.resolve(), "answers", source, target, provider)
         return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]

@@ -68,7 +68,7 @@ def batch(  # noqa: PLR0913 - each is a flag
         int, typer.Option(min=0, help="Rows per part, the unit that is redone; 0 for a size by the kind of source.")
     ] = 0,
     provider: Annotated[
-        str, typer.Option(help="Execution provider of ONNX Runtime: auto, cpu, cuda or tensorrt.")
+        str, typer.Option(help="Execution provider of ONNX Runtime: auto, cpu, openvino, cuda or tensorrt.")
     ] = "auto",
     gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs, each for one worker.")] = 0,
     features: Annotated[

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from onnxserve.archive import check_archive, read_signature
-from onnxserve.archive.needs import needs_of, version_of
+from onnxserve.archive.needs import requirements_of
 
 SERVER = Path(__file__).parent / "files" / "asgi_server.py"
 
@@ -18,6 +18,5 @@ def to_asgi(archive: Path, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     server, needs = folder / "server.py", folder / "requirements.txt"
     server.write_bytes(SERVER.read_bytes())
-    pins = [(name, version_of(name)) for name in (*needs_of(kind), "uvicorn")]
-    needs.write_text("".join(f"{name}=={number}\n" for name, number in pins if number), encoding="utf-8")
+    needs.write_text(requirements_of(kind, "uvicorn"), encoding="utf-8")
     return [server, Path(shutil.copy(archive, folder)), needs]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
-from onnxserve_handlers.registry import input_kind
+from onnxserve.archive.needs import requirements_of
+from onnxserve_handlers.registry import input_kind, task
 from onnxserve_handlers.signature import TEXT_PAIR, datatype
 
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
@@ -30,12 +31,25 @@ instance_group [
     kind: {kind}
   }}
 ]
+parameters {{
+  key: "provider"
+  value {{ string_value: "{provider}" }}
+}}
+parameters {{
+  key: "threads"
+  value {{ string_value: "{threads}" }}
+}}
 """
+# Types and sizes of what a task adds to the graph's outputs.
+TASK_OUTPUTS = {"label": ("STRING", "1"), "score": ("FP32", "1"), "embedding": ("FP32", "-1")}
 TENSOR = '\n  {{\n    name: "{name}"\n    data_type: TYPE_{kind}\n    dims: [ {dims} ]\n  }}'
 
 
 def to_triton(archive: Path, repository: Path) -> list[Path]:
-    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py` and the archive unpacked; ArchiveError if its check fails."""
+    """Write `NAME/config.pbtxt`, `NAME/VERSION/model.py`, the archive unpacked and `NAME/requirements.txt`.
+
+    Raises ArchiveError if the archive fails its check.
+    """
     checked = check_archive(archive)
     # Triton's versions are whole numbers: 1.2.3 is 1002003.
     number = 0
@@ -43,12 +57,14 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
         number = number * 1000 + int(part)
     model = repository / checked.name
     place = model / str(number)
-    text = configuration(checked.name, read_signature(archive), read_config(archive))
+    signature = read_signature(archive)
+    text = configuration(checked.name, signature, read_config(archive))
     unpack(archive, place / "archive")
     (place / "model.py").write_bytes(BACKEND.read_bytes())
-    config = model / "config.pbtxt"
+    config, needs = model / "config.pbtxt", model / "requirements.txt"
     config.write_text(text, encoding="utf-8")
-    return [config, place / "model.py", place / "archive"]
+    needs.write_text(requirements_of(signature["input"]["kind"]), encoding="utf-8")
+    return [config, place / "model.py", place / "archive", needs]
 
 
 def configuration(name: str, signature: dict[str, Any], server_config: dict[str, Any]) -> str:
@@ -57,9 +73,11 @@ def configuration(name: str, signature: dict[str, Any], server_config: dict[str,
     fields = TEXT_PAIR if signature["input"].get("pairs") else (row,) if row else ()
     inputs = [(field, "STRING", "1") for field in fields] or [tensor(described) for described in signature["inputs"]]
     outputs = [tensor(described) for described in signature["outputs"]]
-    if signature["output"]["task"] == "classification":
-        outputs += [("label", "STRING", "1"), ("score", "FP32", "1")]
-    gpu = str((server_config.get("handler") or {}).get("provider")) in ("cuda", "tensorrt")
+    names = {name for name, _, _ in outputs}
+    added = task(signature["output"]["task"]).output_options.tensors
+    outputs += [(name, *TASK_OUTPUTS[name]) for name in added if name not in names]
+    settings = server_config.get("handler") or {}
+    provider = str(settings.get("provider", "auto"))
     return CONFIG.format(
         name=name,
         batch=signature["max_batch"],
@@ -67,7 +85,9 @@ def configuration(name: str, signature: dict[str, Any], server_config: dict[str,
         outputs=",".join(TENSOR.format(name=tensor_name, kind=kind, dims=dims) for tensor_name, kind, dims in outputs),
         delay=int(server_config.get("maxBatchDelay", 1)) * 1000,
         workers=int(server_config.get("maxWorkers", 1)),
-        kind="KIND_GPU" if gpu else "KIND_CPU",
+        kind="KIND_GPU" if provider in ("cuda", "tensorrt") else "KIND_CPU",
+        provider=provider,
+        threads=int(settings.get("threads", 0)),
     )
 
 

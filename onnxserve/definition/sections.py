@@ -121,8 +121,11 @@ class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time for a worker to load the archive [s]."""
     queue: Positive = 1000
     """Most requests that wait for the version's workers [requests]."""
-    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    """Execution provider of ONNX Runtime; `auto` takes the best one of the machine."""
+    provider: Literal["auto", "cpu", "openvino", "cuda", "tensorrt"] = "auto"
+    """Execution provider of ONNX Runtime; `auto` takes the GPU where TorchServe gives one, else `cpu`.
+
+    `openvino` is for CPUs too; export proves the model on it. The extra `openvino` brings it.
+    """
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Threads per worker [threads]; 0 shares the CPUs out among the workers."""
     gpu: GpuSection = GpuSection()

@@ -62,10 +62,10 @@ def torchserve(settings: Settings) -> Finding:
 
 
 def providers(_: Settings) -> Finding:
-    """List the execution providers of the installed onnxruntime."""
-    import onnxruntime
+    """List the execution providers of the installed onnxruntime, and of its plugins."""
+    from onnxserve_handlers.runtime.session import available_providers  # it imports onnxruntime
 
-    available = onnxruntime.get_available_providers()
+    available = available_providers()
     gpu = os.path.exists("/dev/nvidia0")  # noqa: PTH110 - a device
     fix = (
         "pip uninstall onnxruntime; pip install onnxruntime-gpu"

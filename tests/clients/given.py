@@ -1,7 +1,7 @@
 """What each script was given, and what it found wrong.
 
-`python SCRIPT HOST:PORT GOLDEN.json SERVICE.pb`: GOLDEN has `segment`, rows of 18 numbers, and `sentiment`, texts, each
-with the label that must come; SERVICE has the messages of a call, a FileDescriptorSet.
+`python SCRIPT HOST:PORT GOLDEN.json …`: GOLDEN has rows by model as `inputs`, each with the label that must come in
+`labels`: of `segment` 18 numbers, of `sentiment` texts.
 """
 
 import json
@@ -13,7 +13,6 @@ from typing import Any
 from tritonclient.utils import InferenceServerException
 
 address, golden = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-service = Path(sys.argv[3]).read_bytes()
 wrong: list[str] = []
 
 

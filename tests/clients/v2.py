@@ -5,14 +5,18 @@ Cases: https://github.com/kserve/open-inference-protocol/blob/main/specification
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import tritonclient.http as triton
-from given import address, expect, golden, labels, service, status_of, wrong
+from given import address, expect, golden, labels, status_of, wrong
 from google.protobuf import descriptor_pb2
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.inference_client import InferenceGRPCClient
 from kserve.protocol.grpc import grpc_predict_v2_pb2
+
+service = Path(sys.argv[3]).read_bytes()  # the messages of a call, a FileDescriptorSet
 
 
 def tensor(rows: list[list[float]], binary: bool) -> triton.InferInput:

@@ -24,6 +24,7 @@ from onnxserve.archive import read_config, read_signature
 from onnxserve.convert import to_asgi, to_triton
 from onnxserve.convert.triton import configuration
 from onnxserve.torchserve import free_ports
+from onnxserve_handlers.runtime.session import intra_op_threads
 from tests.helpers import plain_http
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +163,10 @@ def tensor_of(name: str, instance: Any) -> Tensor:
 def test_behind_tritons_python_backend_golden_rows_get_torchs_labels(name, tmp_path, backend):
     to_triton(mar(name), tmp_path)
     model = imported(tmp_path / name / "1000000" / "model.py", f"triton_{name}").TritonPythonModel()
-    model.initialize({"model_instance_kind": "CPU"})
+    text = {name: {"string_value": value} for name, value in (("provider", "auto"), ("threads", "0"))}
+    config = json.dumps({"parameters": text, "instance_group": [{"count": 2}]})
+    model.initialize({"model_instance_kind": "CPU", "model_instance_device_id": "0", "model_config": config})
+    assert model.handler.threads == intra_op_threads(2)
     instances, labels = golden(name)
     bad = Request(Tensor("nothing", np.ones((1, 2), np.float32)))
     *good, refused = model.execute([*(Request(tensor_of(name, instance)) for instance in instances), bad])
@@ -193,4 +197,6 @@ def test_tritons_own_schema_takes_the_configuration(tmp_path):
 def test_a_gpus_archive_asks_triton_for_gpus():
     config = read_config(mar("segment"))
     config["handler"] = {"provider": "cuda"}
-    assert "KIND_GPU" in configuration("segment", read_signature(mar("segment")), config)
+    text = configuration("segment", read_signature(mar("segment")), config)
+    assert "KIND_GPU" in text
+    assert 'string_value: "cuda"' in text

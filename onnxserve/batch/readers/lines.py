@@ -73,18 +73,26 @@ def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Rec
         yield group
 
 
+def decode_record(record: Record) -> str | Fault:
+    """Return a record's text, or why it has none."""
+    if record.text is None:
+        return TOO_LONG
+    try:
+        return record.text.decode()
+    except UnicodeDecodeError:
+        return NOT_TEXT
+
+
 def decode_records(records: Sequence[Record]) -> tuple[list[str], list[int], dict[int, Fault]]:
     """Return texts, their places, and the faults of the other records."""
     texts, places, faults = [], [], dict[int, Fault]()
     for place, record in enumerate(records):
-        try:
-            if record.text is None:
-                faults[place] = TOO_LONG
-                continue
-            texts.append(record.text.decode())
+        text = decode_record(record)
+        if isinstance(text, Fault):
+            faults[place] = text
+        else:
+            texts.append(text)
             places.append(place)
-        except UnicodeDecodeError:
-            faults[place] = NOT_TEXT
     return texts, places, faults
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from onnxserve.batch.chunk import Chunk, Fault
+from onnxserve.batch.chunk import Chunk
 from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
-from .cells import parse_numbers, row_of
-from .lines import Record, cuts, decode_records, groups, lines, skip_empty, text_of
+from .cells import row_of
+from .lines import Record, cuts, groups, lines, skip_empty, text_of
+from .table_fields import fields_of, kept_columns, picker, with_nulls
+from .table_numbers import number_rows
+from .table_records import records
 
 TAB = ".tsv"
 BOM = "\ufeff"
-MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
-NARROW = 2  # itemgetter returns a tuple for at least this many columns
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str]:
@@ -55,29 +54,6 @@ def empty(part: Part, selection: Selection) -> Chunk:
     return _chunk([], 0, part, selection, _header(part.source, selection.delimiter)[0])
 
 
-def records(source_lines: Iterable[Record]) -> Iterator[Record]:
-    """Join lines while a quote is open; a quote that is never closed spoils its own line only."""
-    source, waiting, again = iter(source_lines), list[Record](), list[Record]()
-    while line := again.pop(0) if again else next(source, None):
-        if not waiting and line.text is not None and not line.text.strip():
-            continue  # empty lines are rows inside quotes only
-        waiting.append(line)
-        if line.text is None or len(waiting) > MOST_LINES:
-            yield waiting[0]
-            again, waiting = waiting[1:] + again, []
-        elif not _open(waiting):
-            text = line.text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
-            yield Record(waiting[0].line, waiting[0].start, line.stop, text)
-            waiting = []
-    if waiting:  # the end came before the quote
-        yield waiting[0]
-        yield from records(waiting[1:])
-
-
-def _open(waiting: Sequence[Record]) -> bool:
-    return sum((part.text or b"").count(b'"') for part in waiting) % 2 == 1
-
-
 def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
     """Return the names, and offset and line of the first row; BatchError for a bad header."""
     with open_source(url) as stream:
@@ -101,90 +77,33 @@ def separator(url: str, delimiter: str) -> str:
 
 
 def _chunk(some: list[Record], first: int, part: Part, selection: Selection, names: list[str]) -> Chunk:
-    texts, places, faults = decode_records(some)
-    fields: list[list[str] | None] = [None] * len(some)
-    delimiter = separator(part.source, selection.delimiter)
-    for place, text in zip(places, texts, strict=True):
-        try:
-            # A reader a record: one that an open quote confuses would take the next record for its end.
-            row = next(csv.reader((text,), delimiter=delimiter, strict=True))
-        except csv.Error as error:
-            faults[place] = Fault("undecodable_body", f"not a record of CSV: {error}")
-            continue
-        if len(row) == len(names):
-            fields[place] = row
-        else:
-            faults[place] = Fault("invalid_row", f"{len(row)} fields, the header has {len(names)}")
-    good, values = _values(fields, faults, selection, names)
+    delimiter, values = separator(part.source, selection.delimiter), None
+    if selection.numbers:
+        places, columns, kept, faults = number_rows(some, selection, names, delimiter)
+    else:
+        fields, faults = fields_of(some, range(len(some)), len(names), delimiter)
+        places, columns = np.array(list(fields), np.intp), None
+        values = _values(list(fields.values()), selection, names)
+        kept = kept_columns(fields, len(some), selection, names) if selection.keep else None
     return Chunk(
         first=first,
         size=len(some),
-        places=np.array(good, np.intp),
-        columns=values if isinstance(values, dict) else None,
-        values=None if isinstance(values, dict) else values,
-        kept=_kept_columns(fields, selection, names) if selection.keep else None,
+        places=places,
+        columns=columns,
+        values=values,
+        kept=kept,
         faults=faults,
         position=lambda place: f"{part.source} line {some[place].line}",
         raw=lambda place: text_of(some[place]),
     )
 
 
-def _values(fields: list[list[str] | None], faults: dict[int, Fault], selection: Selection, names: list[str]) -> Any:
-    """Return the places of rows whose fields fit the model, and their arrays or values."""
-    pick = picker([names.index(name) for name in selection.columns.values()])
-    if not selection.numbers:
-        rows = [(place, with_nulls(pick(row), selection, None)) for place, row in enumerate(fields) if row is not None]
-        if selection.types:
-            return [place for place, _ in rows], [row_of(selection.types, row) for _, row in rows]
-        is_single = len(selection.columns) == 1
-        texts = [row[0] if is_single else dict(zip(selection.columns, row, strict=True)) for _, row in rows]
-        return [place for place, _ in rows], texts
-    good, numbers = [], []
-    for place, row in enumerate(fields):
-        if row is None:
-            continue
-        picked = with_nulls(pick(row), selection, "nan")
-        try:
-            numbers.append(parse_numbers(picked))
-            good.append(place)
-        except ValueError:
-            faults[place] = not_a_number(picked, selection)
-    table = np.array(numbers, np.float64).reshape(len(good), len(selection.columns))
-    return good, {name: table[:, at] for at, name in enumerate(selection.columns)}
-
-
-def picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
-    """Return a function that picks fields at some places, always as a tuple."""
-    get = itemgetter(*places)
-    if len(places) >= NARROW:
-        return get
-    return lambda row: (get(row),)
-
-
-def with_nulls(picked: tuple[str, ...], selection: Selection, null: str | None) -> tuple[Any, ...]:
-    """Return the fields with `null` for empty ones of columns that take null."""
-    if not selection.nullable:
-        return picked
-    return tuple(
-        text if text.strip() or name not in selection.nullable else null
-        for name, text in zip(selection.columns, picked, strict=True)
-    )
-
-
-def not_a_number(picked: Sequence[str], selection: Selection) -> Fault:
-    """Make the fault that names the field and its text."""
-    for name, text in zip(selection.columns, picked, strict=True):
-        try:
-            parse_numbers((text,))
-        except ValueError:
-            reason = f"expected a number, got {text[:40]!r}" if text.strip() else "the number is missing"
-            return Fault("invalid_row", reason, name)
-    raise ValueError("every field is a number")
-
-
-def _kept_columns(fields: list[list[str] | None], selection: Selection, names: list[str]) -> pa.Table:
-    """Return the kept columns as text, null for records that could not be read."""
-    at = {name: names.index(name) for name in selection.keep}
-    return pa.table(
-        {name: pa.array([row[place] if row else None for row in fields], pa.string()) for name, place in at.items()}
-    )
+def _values(rows: Sequence[list[str]], selection: Selection, names: Sequence[str]) -> list[Any]:
+    """Return one value for each row: an object if there are several columns."""
+    pick = picker(selection, names)
+    picked = [with_nulls(pick(row), selection, None) for row in rows]
+    if selection.types:
+        return [row_of(selection.types, row) for row in picked]
+    if len(selection.columns) == 1:
+        return [row[0] for row in picked]
+    return [dict(zip(selection.columns, row, strict=True)) for row in picked]

@@ -33,14 +33,20 @@ def verify(
     gpu: Annotated[
         int | None, typer.Option(min=0, help="Number of the GPU to run on, from 0; default: the CPU.")
     ] = None,
+    provider: Annotated[
+        str, typer.Option(help="Execution provider of ONNX Runtime, such as openvino; default: the CPU's.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check the digests, the signature and the golden rows of an archive.
 
     Example: onnxserve archive verify model_store/segment-1.0.0.mar --rerun
     """
+    # For the archive's own handler, which runs in a process of its own.
     if gpu is not None:
-        os.environ["ONNXSERVE_GPU"] = str(gpu)  # for the archive's own handler, which runs in a process of its own
+        os.environ["ONNXSERVE_GPU"] = str(gpu)
+    if provider:
+        os.environ["ONNXSERVE_PROVIDER"] = provider
     with console.status("checking digests and golden rows"):
         checked = check_archive(archive, public_key or None)
     proof: Any = None

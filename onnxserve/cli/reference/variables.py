@@ -59,6 +59,10 @@ VARIABLES = [
         "Number of the GPU on which an archive's handler runs outside a server; without it the CPU.",
     ),
     Entry(
+        *("processes that check archives", "ONNXSERVE_PROVIDER", "`cpu`, `openvino`, `cuda` or `tensorrt`", "", "none"),
+        "Execution provider on which an archive's handler runs outside a server; without it that of the GPU or CPU.",
+    ),
+    Entry(
         *("`onnxserve predict`, `onnxserve batch --endpoint`", "ONNXSERVE_KEY", "text", "", "none"),
         "The API key for a gateway that demands one.",
     ),

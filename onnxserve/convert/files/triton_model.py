@@ -31,9 +31,12 @@ class TritonPythonModel:
         sys.path.insert(0, str(folder))
         self.offline = import_module(f"{package}.offline")
         self.handler = self.offline.make_handler(folder)
-        gpu = args.get("model_instance_kind") == "GPU"
-        context = self.offline.OfflineContext(folder, {"handler": {"provider": "cuda" if gpu else "cpu"}})
-        context.system_properties["gpu_id"] = int(args.get("model_instance_device_id", 0)) if gpu else None
+        config = json.loads(args["model_config"])
+        settings = {name: value["string_value"] for name, value in config["parameters"].items()}
+        instances = sum(group["count"] for group in config["instance_group"])  # they share the CPUs out
+        context = self.offline.OfflineContext(folder, {"handler": settings, "maxWorkers": instances})
+        if args["model_instance_kind"] == "GPU":
+            context.system_properties["gpu_id"] = int(args["model_instance_device_id"])
         self.handler.initialize(context)
         self.folder = folder
 

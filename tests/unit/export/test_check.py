@@ -7,6 +7,7 @@ import pytest
 
 from onnxserve.errors import OnnxserveError, StepFailed
 from onnxserve.scaffold import new_model
+from onnxserve_export import check
 from onnxserve_export.export import export_model
 from onnxserve_export.faults import MOST, FaultList
 from onnxserve_export.options import ExportOptions
@@ -143,3 +144,11 @@ def test_one_fault_keeps_its_kind_and_many_are_counted():
         faults.check()
     assert str(caught.value).count("fault ") == MOST - 1
     assert "     where: there" in str(caught.value)
+
+
+def test_openvino_that_is_not_installed_is_told_before_the_proof(circle, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "has_openvino", lambda: False)
+    change(circle, "model.toml", "[serve]", '[serve]\nprovider = "openvino"')
+    text = failure(circle, tmp_path / "store")
+    assert "OpenVINO isn't installed" in text
+    assert "put onnxruntime-openvino in the place of onnxruntime" in text

@@ -1,12 +1,16 @@
 """Which candidates are timed and certified, and what is said where none runs."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from onnxserve.definition import ServeSection
 from onnxserve.errors import CheckFailed
 from onnxserve_export import choose
+from onnxserve_export.batches import write_batches
+from onnxserve_export.records import Candidate, Timing
 
 
 def test_where_no_variant_runs_each_has_its_reason_those_that_were_not_made_too(monkeypatch):
@@ -16,3 +20,43 @@ def test_where_no_variant_runs_each_has_its_reason_those_that_were_not_made_too(
     with pytest.raises(CheckFailed) as caught:
         choose.call(state)
     assert caught.value.measured == "no variant runs (mixed: no choice of nodes holds; fp32: crashed: exit 1)"
+
+
+@pytest.mark.parametrize(
+    ("provider", "installed", "names"),
+    [
+        ("auto", True, ["fp32", "torch", "fp32 on OpenVINO"]),
+        ("auto", False, ["fp32", "torch"]),
+        ("openvino", True, ["fp32", "torch"]),
+        ("cuda", True, ["fp32", "torch"]),
+    ],
+)
+def test_candidates_are_timed_on_openvino_too_where_it_is_installed_and_does_not_serve(
+    monkeypatch, tmp_path, provider, installed, names
+):
+    used: list[str] = []
+
+    def runner(_: Path, __: int, provider: str) -> Any:
+        used.append(provider)
+        return lambda batch: None
+
+    monkeypatch.setattr(choose, "has_openvino", lambda: installed)
+    monkeypatch.setattr(choose, "graph_runner", runner)
+    monkeypatch.setattr(choose, "served_batches", lambda state, groups: [])
+    monkeypatch.setattr(
+        choose,
+        "take_turns",
+        lambda timed, threads, batch: [Timing(each.variant, threads, batch, 1.0) for each in timed],
+    )
+    serve = ServeSection(provider=provider, batch_size=1, threads=1)
+    state: Any = SimpleNamespace(
+        definition=SimpleNamespace(serve=serve),
+        provider="openvino" if provider == "openvino" else "cpu",
+        measured=[SimpleNamespace(variant="fp32", max_batch=1)],
+        groups=SimpleNamespace(alone=write_batches([], tmp_path / "alone.npz")),
+        model=SimpleNamespace(name="torch", runner=lambda threads: lambda batch: None),
+        progress=lambda *_: None,
+    )
+    times = choose.time_candidates(state, [Candidate("fp32", Path())])
+    assert [timing.variant for timing in times if timing.threads == 1] == names
+    assert set(used) == {state.provider, *(["openvino"] if "fp32 on OpenVINO" in names else [])}

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+from onnxserve_export.blocks import Block
 from onnxserve_export.fusion import Fusion, measure_fusion
 from onnxserve_export.int8 import Calibration
 from onnxserve_export.run import GraphCrashed
@@ -53,7 +54,7 @@ def quantised(source: Path, operators: list[str], **options: bool) -> Path:
 
 
 def test_a_float_graph_has_neither(convolution):
-    assert measure_fusion(convolution) == Fusion(0, 0)
+    assert measure_fusion(convolution) == Fusion(0, 0, {"convolution": Block(1, 0)})
 
 
 def test_a_convolution_with_its_clip_and_bias_in_8_bits_runs_in_an_integer_kernel(convolution):
@@ -68,7 +69,7 @@ def test_a_convolution_whose_output_stays_in_float_is_told(convolution):
     change_output_to_float(proto.graph)
     onnx.save(proto, path)
     fusion = measure_fusion(path)
-    assert fusion == Fusion(1, 0)
+    assert (fusion.quantised, fusion.fused) == (1, 0)
     assert fusion.fault == "1 of 1 quantised nodes run in float, since they don't fuse"
 
 

@@ -18,6 +18,7 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.fusion import NOT_QUANTISED, Fusion
 from onnxserve_export.graph_file import save_graph, weight_files
 from onnxserve_export.int8 import quantise_nodes, types_for
+from onnxserve_export.node_choice import MISSES, Foreseen
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.quantise import make_candidate
 from onnxserve_export.sensitivity import FILE
@@ -33,9 +34,12 @@ def circle(tmp_path: Path) -> Path:
     return new_model("table", "circle", tmp_path / "models")
 
 
-def after(step: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, whole_graph_holds: bool) -> ExportState:
+def after(
+    step: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, whole_graph_holds: bool | None = None
+) -> ExportState:
     """The state after a step of an export in which all variants compete."""
-    monkeypatch.setattr(search.Search, "whole_graph_holds", lambda _: whole_graph_holds)
+    if whole_graph_holds is not None:
+        monkeypatch.setattr(search.Search, "whole_graph_holds", lambda _: whole_graph_holds)
     steps, options = STEPS[: NAMES.index(step) + 1], ExportOptions(all_variants=True)
     return export_model(folder, folder.parent / "store", steps, lambda _: None, options=options)
 
@@ -62,12 +66,12 @@ def test_nodes_are_not_searched_if_int8_keeps_the_budget(circle, monkeypatch):
 def test_nodes_are_searched_if_int8_misses_the_budget(circle, monkeypatch):
     tries: list[Path] = []
 
-    def keeps_budget(_: search.Search, graph: Path, __: float) -> bool:
+    def foresee(_: search.Search, graph: Path) -> Foreseen:
         tries.append(graph)
-        return quantised_in(graph) <= 2
+        return Foreseen(0.0, 0.0) if quantised_in(graph) <= 2 else MISSES
 
     fits = counted(search, "quantise_fitted", monkeypatch)
-    monkeypatch.setattr(search.Search, "keeps_budget", keeps_budget)
+    monkeypatch.setattr(search.Search, "foresee", foresee)
     state = after("search", circle, monkeypatch, whole_graph_holds=False)
     [mixed] = [candidate for candidate in state.candidates if candidate.variant == "mixed"]
     assert state.sensitivity is not None
@@ -76,6 +80,22 @@ def test_nodes_are_searched_if_int8_misses_the_budget(circle, monkeypatch):
     assert mixed.note.startswith("2 of 3 nodes in 8 bits")
     assert mixed.note.endswith("fitted by NNCF")
     assert len(fits) == len(tries) == 1, "the graph that was tried is the variant"
+
+
+def test_nodes_are_searched_if_int8_answers_a_golden_row_otherwise(circle, monkeypatch):
+    faults = iter(["answers 1 of 3 golden rows otherwise"])  # of the whole graph, which is looked at first
+    monkeypatch.setattr(search, "golden_fault", lambda state, golden: next(faults, ""))
+    state = after("search", circle, monkeypatch)
+    [mixed] = [candidate for candidate in state.candidates if candidate.variant == "mixed"]
+    assert len(mixed.excluded) == 1
+    assert "mixed" not in state.refused
+
+
+def test_a_choice_of_nodes_that_answers_a_golden_row_otherwise_is_not_taken(circle, monkeypatch):
+    monkeypatch.setattr(search, "golden_fault", lambda state, golden: "answers 1 of 3 golden rows otherwise")
+    state = after("search", circle, monkeypatch)
+    assert "mixed" not in {candidate.variant for candidate in state.candidates}
+    assert state.refused["mixed"].startswith("no choice of nodes")
 
 
 def counted(module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> list[None]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from onnxserve.batch.part import Part, Selection, Source
 from onnxserve.batch.plan import select_columns
 from onnxserve.batch.readers import cut, lines, read
-from onnxserve.batch.readers.table import records
+from onnxserve.batch.readers.table_records import records
 from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError
 
