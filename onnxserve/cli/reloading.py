@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from onnxserve.errors import OnnxserveError
+from onnxserve.release import release_of
 from onnxserve.supervisor import Events
 from onnxserve.torchserve import Settings
 
 from .console import console, out
-from .server import release_of
 
 Folders = Annotated[
     list[Path] | None,

@@ -9,8 +9,8 @@ import jinja2
 import typer
 
 from onnxserve.archive import summarise
+from onnxserve.archive.explanation import read_timed_evidence
 from onnxserve.cli import groups
-from onnxserve.cli.archive.explain import read_timed_evidence
 from onnxserve.cli.console import AsJson, out, show
 from onnxserve.errors import ArchiveError
 
