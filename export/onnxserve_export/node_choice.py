@@ -7,7 +7,6 @@ with more of them doesn't.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from .records import Sensitivity
 
@@ -15,15 +14,8 @@ BROKEN = 1e9  # the damage of a node that can't be quantised at all
 SHORTEST_MS = 1e-3  # of a node, since the profiler counts microseconds
 
 
-@dataclass(frozen=True)
-class Foreseen:
-    """The bounds that the certify rows would give to a graph: as likely as not, and two times out of three."""
-
-    likely: float
-    likelier: float
-
-
-MISSES = Foreseen(float("inf"), float("inf"))  # of a graph that may not serve whatever its bound is
+LIKELY, LIKELIER = 0.5, 2 / 3  # chances below which a choice isn't worth a test, and above which no other is tried
+HALVINGS = 6  # that tell a chance to 1/64
 
 
 def by_damage_for_time(sensitivity: Sensitivity, ms: Mapping[str, float]) -> list[str]:
@@ -42,25 +34,35 @@ def choices(ranking: list[str], left_out: int) -> Iterator[list[str]]:
         left_out = max(left_out + 1, left_out * 3 // 2)
 
 
+def chance_within(bound: Callable[[float], float], budget: float) -> float:
+    """Return the chance that a bound keeps the budget; `bound` gives the one that is kept with a chance."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if bound(middle) <= budget else (low, middle)
+    return low
+
+
 def choose_nodes(
     ranking: list[str],
     left_out: int,
-    attempt: Callable[[list[str]], Foreseen],
+    attempt: Callable[[list[str]], float],
     keep: Callable[[], None],
-    budget: float,
+    ms: Mapping[str, float],
 ) -> list[str]:
-    """Return the nodes of the first choice that keeps the budget two times out of three.
+    """Return the choice of nodes whose time in fp32 is the largest, times the chance that it keeps the budget.
 
-    Without one, return those of the best choice that is as likely as not to keep it; empty if there is none. `attempt`
-    makes a choice's graph, and `keep` is called while the returned one is the last that was made.
+    The first choice that keeps it two times out of three is the last that is tried; one that is less likely than not
+    to keep it isn't taken. Empty if there is none. `attempt` makes a choice's graph and returns the chance, and `keep`
+    is called while the best is the last that was made.
     """
-    best, chosen = MISSES, list[str]()
+    best, chosen = 0.0, list[str]()
     for nodes in choices(ranking, left_out):
-        foreseen = attempt(nodes)
-        holds = foreseen.likelier <= budget
-        if holds or (foreseen.likely <= budget and foreseen.likely < best.likely):
-            best, chosen = foreseen, nodes
+        chance = attempt(nodes)
+        worth = chance * sum(max(SHORTEST_MS, ms.get(name, 0.0)) for name in nodes)
+        if chance >= LIKELY and worth > best:
+            best, chosen = worth, nodes
             keep()
-        if holds:
+        if chance >= LIKELIER:
             break
     return chosen

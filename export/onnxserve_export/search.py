@@ -14,8 +14,8 @@ from .export_state import ExportState
 from .fitting import quantise_fitted
 from .graph_outputs import GraphOutputs, outputs_for
 from .int8 import quantisable, quantise_nodes, types_for
-from .measure import LIKELY, golden_fault, select_acceptance, sized
-from .node_choice import BROKEN, MISSES, Foreseen, by_damage_for_time, choose_nodes
+from .measure import golden_fault, select_acceptance, sized
+from .node_choice import BROKEN, LIKELY, by_damage_for_time, chance_within, choose_nodes
 from .node_times import node_times
 from .outputs import all_finite
 from .quantise import count_nodes, preprocess_graph, write_graph
@@ -25,7 +25,6 @@ from .sensitivity import FILE, explore
 from .step import Step
 from .variants import INT8, SEARCHED
 
-LIKELIER = 2 / 3  # chance that the certify rows accept what the search makes
 TIMED = 4  # batches that tell how long each node takes
 
 
@@ -55,42 +54,42 @@ class Search:
         finally:
             target.unlink(missing_ok=True)
 
-    def attempt(self, nodes: list[str]) -> Foreseen:
-        """Write a graph with these nodes in 8 bits, and return what is foreseen of it."""
+    def attempt(self, nodes: list[str]) -> float:
+        """Write a graph with these nodes in 8 bits, and return the chance that it may serve."""
         try:
             self._attempt_note = quantise_fitted(self.state, self.source, self._attempt, nodes, self.types)
             write_graph(self._attempt, onnx.load(self._attempt))
         except (ValueError, RuntimeError):
-            return MISSES
-        return self.foresee(self._attempt)
+            return 0.0
+        return self.chance(self._attempt)
 
     def keep(self) -> None:
         """Make the last attempt's graph the variant's; `note` says how it was made."""
         self._attempt.replace(self.graph)
         self.note = self._attempt_note
 
-    def foresee(self, graph: Path) -> Foreseen:
-        """Return what the select rows foresee of the certify rows, if these are like them.
+    def chance(self, graph: Path) -> float:
+        """Return the chance that the certify rows accept a graph, if they are like the select rows.
 
-        Without finite outputs and right answers to the golden rows, a graph may not serve at all.
+        Without finite outputs and right answers to the golden rows, it may not serve at all.
         """
         state, groups = self.state, self.state.groups
         try:
             batches = Batches(groups.select.path, groups.select.start, groups.golden.stop)  # they follow each other
             run = GraphOutputs(graph, batches, state.row_axes, state.scratch, state.provider)
         except GraphCrashed:
-            return MISSES
+            return 0.0
         select, golden = run.of(groups.select), run.of(groups.golden)
         if not (all_finite(select) and all_finite(golden)) or golden_fault(state, golden):
-            return MISSES
+            return 0.0
         answers = sized(state, select, groups.select)
-        chances = (self.acceptance.likely_bound(answers, self.certify_rows, chance) for chance in (LIKELY, LIKELIER))
-        return Foreseen(*chances)
+        loss = self.acceptance
+        return chance_within(lambda chance: loss.likely_bound(answers, self.certify_rows, chance), loss.budget)
 
     def whole_graph_holds(self) -> bool:
         """Return whether the variant `int8` was made and is foreseen to serve."""
         whole = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
-        return any(self.foresee(candidate.path).likely <= self.acceptance.budget for candidate in whole)
+        return any(self.chance(candidate.path) >= LIKELY for candidate in whole)
 
 
 def call(state: ExportState) -> None:
@@ -116,9 +115,10 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     path = state.definition.folder / FILE
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
-    ranking = by_damage_for_time(sensitivity, node_times(search.source, state.groups.select.first(TIMED)))
+    ms = node_times(search.source, state.groups.select.first(TIMED))
+    ranking = by_damage_for_time(sensitivity, ms)
     left_out = int(len(ranking) == len(search.nodes))  # the whole graph was tried before
-    chosen = choose_nodes(ranking, left_out, search.attempt, search.keep, search.acceptance.budget)
+    chosen = choose_nodes(ranking, left_out, search.attempt, search.keep, ms)
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 
 from onnxserve_handlers.registry import input_kind
@@ -14,9 +15,9 @@ def needs_of(kind: str) -> tuple[str, ...]:
     return (*NEEDS, *input_kind(kind).packages)
 
 
-def requirements_of(kind: str, *others: str) -> str:
+def requirements_of(kind: str, *others: str, left_out: Collection[str] = ()) -> str:
     """Return the lines of a requirements.txt: what an archive needs, and `others`, in the versions of this machine."""
-    pins = [(name, version_of(name)) for name in (*needs_of(kind), *others)]
+    pins = [(name, version_of(name)) for name in (*needs_of(kind), *others) if name not in left_out]
     return "".join(f"{name}=={number}\n" for name, number in pins if number)
 
 

@@ -13,6 +13,7 @@ from onnxserve.archive.needs import requirements_of
 from onnxserve_handlers.registry import input_kind, task
 from onnxserve_handlers.signature import TEXT_PAIR, datatype
 
+OF_TRITON = ("numpy",)  # Triton has the version that its backend was built for; with a newer one texts may get lost
 BACKEND = Path(__file__).parent / "files" / "triton_model.py"
 CONFIG = """# Written by `onnxserve archive convert`. Answers are those of the archive in `archive`.
 name: "{name}"
@@ -63,7 +64,7 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
     (place / "model.py").write_bytes(BACKEND.read_bytes())
     config, needs = model / "config.pbtxt", model / "requirements.txt"
     config.write_text(text, encoding="utf-8")
-    needs.write_text(requirements_of(signature["input"]["kind"]), encoding="utf-8")
+    needs.write_text(requirements_of(signature["input"]["kind"], left_out=OF_TRITON), encoding="utf-8")
     return [config, place / "model.py", place / "archive", needs]
 
 

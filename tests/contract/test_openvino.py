@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -56,13 +55,14 @@ def test_an_archive_of_the_cpu_holds_its_proof_on_openvino(python, name):
 
 def test_a_model_that_is_to_be_served_on_openvino_is_proven_on_it(python, definition, tmp_path):
     model = copy_of(definition, tmp_path / "circle", 'provider = "openvino"')
-    text = run(python, "-m", "onnxserve", "export", str(model), "--store", str(tmp_path / "store"))
+    run(python, "-m", "onnxserve", "export", str(model), "--store", str(tmp_path / "store"))
     archive = tmp_path / "store" / "circle-1.0.0.mar"
     evidence = json.loads((tmp_path / "store" / "circle-1.0.0.evidence.json").read_text())
     assert evidence["environment"]["onnxruntime-openvino"] == REQUIREMENT.partition("==")[2]
     assert evidence["summary"]["proof"] in ("certified", "parity")
     assert read_config(archive)["handler"]["provider"] == "openvino"
-    assert "on OpenVINO" not in text, "its own times need no other name"
+    names = {timing["variant"] for timing in evidence["timings"]}
+    assert not any("on OpenVINO" in name for name in names), "the times are OpenVINO's already"
     about = described(python, archive, tmp_path / "unpacked")
     assert about["nodes"].get("OpenVINOExecutionProvider", 0) > 0
     assert about["deviation"] < 0.01
@@ -70,8 +70,7 @@ def test_a_model_that_is_to_be_served_on_openvino_is_proven_on_it(python, defini
 
 def test_where_it_is_installed_the_export_times_it_beside_the_cpus_own_kernels(python, definition, tmp_path):
     model = copy_of(definition, tmp_path / "circle")
-    text = run(python, "-m", "onnxserve", "export", str(model), "--store", str(tmp_path / "store"))
-    assert re.search(r"fp32 on OpenVINO [0-9.]+ ms/row", text)
+    run(python, "-m", "onnxserve", "export", str(model), "--store", str(tmp_path / "store"))
     timings = json.loads((tmp_path / "store" / "circle-1.0.0.evidence.json").read_text())["timings"]
     assert "fp32 on OpenVINO" in {timing["variant"] for timing in timings}
 

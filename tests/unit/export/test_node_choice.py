@@ -4,25 +4,25 @@ from collections.abc import Callable
 
 import pytest
 
-from onnxserve_export.node_choice import BROKEN, MISSES, Foreseen, by_damage_for_time, choices, choose_nodes
+from onnxserve_export.node_choice import BROKEN, by_damage_for_time, chance_within, choices, choose_nodes
 from onnxserve_export.records import Sensitivity
 
 NODES = ["a", "b", "c", "d"]
-BUDGET = 0.01
-HOLDS, NARROW = Foreseen(0.004, 0.008), Foreseen(0.009, 0.012)  # narrow: as likely as not, but not two times of three
+MS = dict.fromkeys(NODES, 1.0)
+HOLDS, NARROW, MISSES = 0.7, 0.55, 0.4
 
 
 def chosen(
-    foreseen: Callable[[list[str]], Foreseen], ranking: list[str] = NODES, left_out: int = 1
+    chance_of: Callable[[list[str]], float], left_out: int = 1, ms: dict[str, float] = MS
 ) -> tuple[list[str], list[int], int]:
     """The nodes, the sizes of the choices that were made, and that of the last one that was kept."""
     tries, kept = list[int](), [0]
 
-    def attempt(nodes: list[str]) -> Foreseen:
+    def attempt(nodes: list[str]) -> float:
         tries.append(len(nodes))
-        return foreseen(nodes)
+        return chance_of(nodes)
 
-    nodes = choose_nodes(ranking, left_out, attempt, lambda: kept.append(tries[-1]), BUDGET)
+    nodes = choose_nodes(NODES, left_out, attempt, lambda: kept.append(tries[-1]), ms)
     return nodes, tries, kept[-1]
 
 
@@ -44,13 +44,22 @@ def test_fifty_nodes_take_ten_tries_and_the_first_few_differ_by_one_node():
     assert left_out == [1, 2, 3, 4, 6, 9, 13, 19, 28, 42]
 
 
-def test_without_a_choice_that_holds_the_best_that_is_as_likely_as_not_is_taken():
-    bounds = {3: Foreseen(0.0095, 0.013), 2: NARROW, 1: Foreseen(0.0098, 0.014)}
-    assert chosen(lambda nodes: bounds[len(nodes)]) == (NODES[:2], [3, 2, 1], 2)
+def test_without_a_choice_that_holds_chance_is_weighed_against_the_time_of_its_nodes():
+    assert chosen(lambda nodes: {3: 0.5, 2: 0.6, 1: 0.6}[len(nodes)]) == (NODES[:3], [3, 2, 1], 3)
+    light = {**MS, "c": 0.1}
+    assert chosen(lambda nodes: {3: 0.5, 2: 0.6, 1: 0.6}[len(nodes)], ms=light) == (NODES[:2], [3, 2, 1], 2)
 
 
-def test_a_choice_that_holds_is_taken_before_one_with_more_nodes_that_only_might():
-    assert chosen(lambda nodes: NARROW if len(nodes) > 1 else HOLDS) == (NODES[:1], [3, 2, 1], 1)
+def test_a_choice_that_holds_but_has_hardly_any_time_in_8_bits_gives_way_to_one_that_may_hold():
+    assert chosen(lambda nodes: HOLDS if len(nodes) < 2 else NARROW) == (NODES[:3], [3, 2, 1], 3)
+    assert chosen(lambda nodes: HOLDS if len(nodes) < 3 else MISSES) == (NODES[:2], [3, 2], 2)
+
+
+def test_a_chance_is_that_at_which_the_bound_reaches_the_budget():
+    assert chance_within(lambda chance: chance / 50, 0.01) == 0.5
+    assert chance_within(lambda chance: chance / 50, 0.0125) == pytest.approx(0.625, abs=1 / 64)
+    assert chance_within(lambda _: 0.02, 0.01) == 0
+    assert chance_within(lambda _: 0.0, 0.01) == pytest.approx(1, abs=1 / 63)
 
 
 def test_the_square_of_damage_is_weighed_against_time_and_broken_nodes_stay_in_float():

@@ -18,7 +18,6 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.fusion import NOT_QUANTISED, Fusion
 from onnxserve_export.graph_file import save_graph, weight_files
 from onnxserve_export.int8 import quantise_nodes, types_for
-from onnxserve_export.node_choice import MISSES, Foreseen
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.quantise import make_candidate
 from onnxserve_export.sensitivity import FILE
@@ -66,12 +65,12 @@ def test_nodes_are_not_searched_if_int8_keeps_the_budget(circle, monkeypatch):
 def test_nodes_are_searched_if_int8_misses_the_budget(circle, monkeypatch):
     tries: list[Path] = []
 
-    def foresee(_: search.Search, graph: Path) -> Foreseen:
+    def chance(_: search.Search, graph: Path) -> float:
         tries.append(graph)
-        return Foreseen(0.0, 0.0) if quantised_in(graph) <= 2 else MISSES
+        return 1.0 if quantised_in(graph) <= 2 else 0.0
 
     fits = counted(search, "quantise_fitted", monkeypatch)
-    monkeypatch.setattr(search.Search, "foresee", foresee)
+    monkeypatch.setattr(search.Search, "chance", chance)
     state = after("search", circle, monkeypatch, whole_graph_holds=False)
     [mixed] = [candidate for candidate in state.candidates if candidate.variant == "mixed"]
     assert state.sensitivity is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from onnxserve.convert.triton import configuration
+from onnxserve.archive.needs import requirements_of
+from onnxserve.convert.triton import OF_TRITON, configuration
 
 
 def signature_of(task: str, kind: str = "text", **options: Any) -> dict[str, Any]:
@@ -50,3 +51,9 @@ def test_instances_get_the_archives_provider_and_share_its_cpus_out():
         "provider": "cpu",
         "threads": "2",
     }
+
+
+def test_tritons_own_numpy_stays():
+    lines = requirements_of("text", left_out=OF_TRITON).splitlines()
+    assert {line.partition("==")[0] for line in lines} == {"msgspec", "onnxruntime", "pillow", "tokenizers"}
+    assert any(line.startswith("numpy==") for line in requirements_of("text").splitlines())
