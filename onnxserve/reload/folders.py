@@ -44,5 +44,5 @@ def is_outdated(folder: Path, store: Path) -> bool:
     archive = store / f"{definition.name}-{definition.version}.mar"
     if not archive.is_file():
         return True
-    made = archive.stat().st_mtime_ns
-    return any(path.stat().st_mtime_ns > made for path in watched_paths(folder))
+    exported_ns = archive.stat().st_mtime_ns
+    return any(path.stat().st_mtime_ns > exported_ns for path in watched_paths(folder))

@@ -95,6 +95,7 @@ def test_an_edit_becomes_the_stable_version_and_the_only_one(world):
     world.edit("two", lambda: world.count("serving") == 2 and world.server.versions == ["1.0.0.2"])
     assert (world.stable, world.server.default) == ("1.0.0.2", "1.0.0.2")
     assert world.release.role_store.roles.models["demo"].fallback == ""
+    assert [version.archive for version in world.release.status("demo")] == ["demo-1.0.0.2.mar"]
     wait_for(lambda: [path.name for path in world.exporter.store.iterdir()] == ["demo-1.0.0.2.mar"])
 
 
