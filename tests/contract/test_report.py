@@ -34,7 +34,7 @@ def resize(page: webdriver.Chrome, size: tuple[int, int]) -> None:
     width, height = size
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
     )
 
 
