@@ -39,10 +39,13 @@ def settings_from(**flags: object) -> Settings:
     return resolve_settings(os.environ, flags)
 
 
-def release_of(settings: Settings) -> ReleaseService:
-    """Return the release steps on the server that the settings name."""
+def release_of(settings: Settings, by: str = "") -> ReleaseService:
+    """Return the release steps on the server that the settings name; the history has them as made by `by`.
+
+    Without `by` it names the user of this process.
+    """
     defaults = read_config(settings.gateway_file).default
     role_store = RoleStore(settings.state)
     return ReleaseService(
-        Management(settings.management), History(settings.state), stores_of(settings), role_store, defaults
+        Management(settings.management), History(settings.state, by), stores_of(settings), role_store, defaults
     )
