@@ -97,14 +97,32 @@ class Chart {
   }
 }
 
+// Lines over time; `marks` are moments, in seconds, at which something was changed.
 export class LineChart extends Chart {
   constructor(options) {
     super({ name: (seconds) => new Date(1000 * seconds).toLocaleTimeString(), ...options });
+    this.marks = [];
   }
 
   options() {
     const all = super.options(), time = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    return { ...all, axes: [{ ...all.axes[0], values: (_, ticks) => ticks.map(time) }, all.axes[1]] };
+    const axes = [{ ...all.axes[0], values: (_, ticks) => ticks.map(time) }, all.axes[1]];
+    return { ...all, axes, hooks: { ...all.hooks, draw: [(plot) => this.mark(plot)] } };
+  }
+
+  mark(plot) {
+    const { ctx, bbox, scales } = plot, shown = this.marks.filter((seconds) => seconds >= scales.x.min && seconds <= scales.x.max);
+    ctx.save();
+    ctx.strokeStyle = ink('soft');
+    ctx.setLineDash([4, 4]);
+    for (const seconds of shown) {
+      const x = Math.round(plot.valToPos(seconds, 'x', true));
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
   }
 }
 

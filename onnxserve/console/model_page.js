@@ -13,7 +13,7 @@ import { ask, isOperator } from './service.js';
 import { drawVersions } from './versions.js';
 
 const SPANS = [['5 minutes', 60], ['15 minutes', 180], ['hour', 720]];
-const PAGE_MS = 15000;
+const PAGE_MS = 15000, RELEASES = 50;
 const PERCENTILES = [['median', 'p50', 'first'], ['90 %', 'p90', 'second'], ['99 %', 'p99', 'third']];
 
 export class ModelPage {
@@ -45,7 +45,8 @@ export class ModelPage {
       build('label', { htmlFor: 'chart-version', textContent: 'version ' }), this.version, build('label', { htmlFor: 'chart-span', textContent: 'time ' }), this.span);
     this.host.replaceChildren(
       build('div', { className: 'title' }, back, build('div', { className: 'head' }, this.title, this.badge, this.rollback), this.reason),
-      section('Versions', this.versions), section('Traffic', choice, build('div', { className: 'charts' }, this.rates.node, this.times.node)),
+      section('Versions', this.versions), section('Traffic', choice, build('div', { className: 'charts' }, this.rates.node, this.times.node),
+        element('p', 'Dashed lines mark releases.', 'soft')),
       section('Errors', this.failures), section('Proof', this.proof.node), section('Drift', this.drift.node),
       section('Releases', this.history), section('Prediction log', this.predictions.node));
   }
@@ -58,9 +59,11 @@ export class ModelPage {
     drawVersions(this.versions, model, view.traffic, this.refresh);
     keep(this.version, model.versions, ({ version }) => version, ({ version }) => new Option(version, version, false, version === model.stable), () => {});
     const row = model.versions.find(({ version }) => version === this.version.value) || model.versions[0];
+    const releases = view.releases.filter((event) => event.model === this.name);
+    for (const chart of [this.rates, this.times]) chart.marks = releases.map(({ time }) => Date.parse(time) / 1000);
     if (row) this.details(row, view);
     drawFailures(this.failures, failuresOf(view.samples, this.name));
-    drawReleases(this.history, view.releases.filter((event) => event.model === this.name), 50);
+    drawReleases(this.history, releases, RELEASES);
     return true;
   }
 
@@ -89,11 +92,10 @@ export class ModelPage {
   async fetch({ version }) {
     if (performance.now() - this.asked < PAGE_MS && this.asked) return;
     this.asked = performance.now();
-    try {
-      this.page = { version, ...await ask('version', { model: this.name, version }) };
-    } catch (error) {
-      this.page = { version, failed: true, reason: `evidence and distributions are not shown: ${error.message}` };
-    }
+    const failed = ({ message }) => ({ failed: true, reason: `evidence and distributions are not shown: ${message}` });
+    const page = await ask('version', { model: this.name, version }).catch(failed);
+    if (this.version.value !== version) return; // another version was chosen meanwhile
+    this.page = { version, ...page };
     this.redraw();
   }
 

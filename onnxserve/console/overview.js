@@ -7,7 +7,14 @@ import { health, roleOf } from './model.js';
 const SPARK_STEPS = 60, sparklines = new WeakMap();
 
 export function drawOverview(view) {
+  write(document.getElementById('summary'), summary(view.models.map((model) => [model.name, health(model, view.traffic)])));
   keep(document.getElementById('models'), view.models, (model) => model.name, createCard, (card, model) => updateCard(card, model, view.traffic));
+}
+
+function summary(states) {
+  const others = states.filter(([, { kind }]) => kind !== 'good').map(([name, { word }]) => `${name} is ${word}`);
+  if (!states.length) return '';
+  return others.length ? `${others.join(', ')}; ${states.length - others.length} of ${states.length} healthy` : `all ${states.length} are healthy`;
 }
 
 function createCard(model) {

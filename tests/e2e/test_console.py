@@ -80,6 +80,7 @@ def ask(console: str, body: object, times: int = 1) -> None:
 def test_every_model_has_a_card_with_its_state_traffic_and_proof(page):
     assert texts(page, "#models h2") == NAMES
     assert texts(page, "#models .health") == ["healthy"] * len(NAMES)
+    assert text(page, "#summary") == "all 4 are healthy"
     for serving, proof in zip(texts(page, "#models .serving"), texts(page, "#models .proof"), strict=True):
         assert serving == "1.0.0 serves"
         assert re.search(r"loses at most \d|answers as its source does", proof)

@@ -70,7 +70,7 @@ class Profile(msgspec.Struct, frozen=True):
 class Drift:
     """The windows of one worker.
 
-    `report_distances` gets a measure and its distances, `report_p_value` a window's p-value, `report_window` its counts.
+    `report_distances` gets a measure's distances, `report_p_value` a window's p-value, `report_window` its counts.
     """
 
     def __init__(
