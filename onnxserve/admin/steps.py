@@ -62,7 +62,9 @@ def apply(release: ReleaseService, accepted: AcceptedStep) -> dict[str, Any]:
 
 
 def take(release: ReleaseService, step: Step, *, plan: bool) -> Sequence[str]:
-    """Take a step, or only plan it; return what changes."""
+    """Take a step, or only plan it; return what changes. Refusal with 404 for a model that isn't served."""
+    if step.model not in release.role_store.roles.models and step.model not in release.management.models():
+        raise Refusal(404, "not_found", f"there is no model {step.model}")
     if step.action == "canary":
         auto = Auto() if step.auto else None
         share = Canary(step.version, auto.steps[0] if auto else step.percent, auto=auto)

@@ -24,6 +24,12 @@ export function milliseconds(seconds) {
   return `${value.toFixed(value < 10 ? 1 : 0)}\u00a0ms`;
 }
 
+// The time of day of a moment in seconds since 1970.
+export function clock(seconds, exact = true) {
+  const parts = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(exact ? { second: '2-digit' } : {}) };
+  return new Date(1000 * seconds).toLocaleTimeString([], parts);
+}
+
 export function count(value) {
   return Math.round(value).toLocaleString('en').replaceAll(',', '\u202f');
 }

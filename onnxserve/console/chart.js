@@ -1,9 +1,9 @@
 // Charts by uPlot, in the page's colours: lines over time, bars of shares, and sparklines.
 
 import uPlot from './vendor/uPlot.esm.js';
-import { build, element, write } from './cells.js';
+import { build, clock, element, write } from './cells.js';
 
-const FONT = '12px system-ui, sans-serif', AXIS = 56;
+const FONT = '12px system-ui, sans-serif', AXIS = 56, LINE = 26;
 const live = new Set();
 
 // The present value of a colour of the style sheet.
@@ -19,7 +19,7 @@ function probe(name) {
 
 // Draws every chart again, after the colours changed.
 export function redraw() {
-  for (const chart of live) chart.plot.redraw(false, true);
+  for (const chart of live) chart.plot.redraw();
 }
 
 class Chart {
@@ -91,7 +91,7 @@ class Chart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       hooks: { setCursor: [({ cursor }) => this.read(cursor.idx ?? this.data[0].length - 1, cursor.idx !== null && cursor.idx !== undefined)] },
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? 1.1 * most : 1] } },
-      axes: [this.axis({ grid: { show: false } }), this.axis({ size: AXIS, values: (_, ticks) => ticks.map(this.format) })],
+      axes: [this.axis({ grid: { show: false }, size: LINE }), this.axis({ size: AXIS, values: (_, ticks) => ticks.map(this.format) })],
       series: [{}, ...this.series.map((part) => ({ stroke: () => ink(part.ink), width: 2, points: { size: 4, fill: () => ink(part.ink) } }))],
     };
   }
@@ -100,13 +100,12 @@ class Chart {
 // Lines over time; `marks` are moments, in seconds, at which something was changed.
 export class LineChart extends Chart {
   constructor(options) {
-    super({ name: (seconds) => new Date(1000 * seconds).toLocaleTimeString(), ...options });
+    super({ name: (seconds) => clock(seconds), ...options });
     this.marks = [];
   }
 
   options() {
-    const all = super.options(), time = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    const axes = [{ ...all.axes[0], values: (_, ticks) => ticks.map(time) }, all.axes[1]];
+    const all = super.options(), axes = [{ ...all.axes[0], values: (_, ticks) => ticks.map((seconds) => clock(seconds, false)) }, all.axes[1]];
     return { ...all, axes, hooks: { ...all.hooks, draw: [(plot) => this.mark(plot)] } };
   }
 
@@ -143,7 +142,7 @@ export class BarChart extends Chart {
       paths: uPlot.paths.bars({ size: [width, 48], align: bars === 1 ? 0 : at ? 1 : -1 }),
     }));
     const last = this.names.length - 1;
-    const places = this.axis({ grid: { show: false }, splits: () => this.names.map((_, at) => at), values: (_, places) => places.map((at) => this.names[at]), space: 4 });
+    const places = this.axis({ grid: { show: false }, size: LINE, splits: () => this.names.map((_, at) => at), values: (_, places) => places.map((at) => this.names[at]), space: 4 });
     return {
       ...all, series: [{}, ...series],
       scales: { x: { time: false, range: [-0.6, last + 0.6] }, y: this.log ? { distr: 3 } : all.scales.y },

@@ -1,7 +1,7 @@
 // Drift: whether a version's live rows differ from its profile, or why nobody knows, and the distributions of both.
 
 import { BarChart } from './chart.js';
-import { build, count, element, percent } from './cells.js';
+import { build, clock, count, element, percent } from './cells.js';
 import { select, sum } from './figures.js';
 
 const OPEN = 6; // charts that are shown without a click
@@ -48,7 +48,7 @@ export class DriftSection {
     const [text, kind] = verdict(row), profile = page?.profile, window = page?.window;
     this.state.textContent = text;
     this.state.className = kind;
-    this.about.textContent = profile ? about(profile, window) : '';
+    this.about.textContent = profile ? about(profile, window, row.windows) : '';
     const shapes = profile ? shapesOf(profile, window, row.distances) : [];
     this.clear();
     this.charts = shapes.map((shape) => [shape, chartOf(shape, Boolean(window))]);
@@ -70,10 +70,11 @@ export class DriftSection {
   }
 }
 
-function about(profile, window) {
+function about(profile, window, windows) {
   const reference = `Reference: ${count(profile.rows)} rows of the proof.`;
+  if (!window && windows) return `${reference} The version's handlers, of an earlier release, keep no counts of live rows: export it again to see them here.`;
   if (!window) return `${reference} No window of live rows has been compared yet: one has 2,000 rows, or 200 to 2,000 of ten minutes.`;
-  return `${reference} Seen: ${count(window.rows)} live rows of ${window.workers === 1 ? 'one worker' : `${window.workers} workers`}, until ${new Date(1000 * window.closed).toLocaleTimeString()}.`;
+  return `${reference} Seen: ${count(window.rows)} live rows of ${window.workers === 1 ? 'one worker' : `${window.workers} workers`}, until ${clock(window.closed)}.`;
 }
 
 // The distributions by measure, those that moved most first: names of the bins, and shares in percent.

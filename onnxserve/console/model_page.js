@@ -42,7 +42,7 @@ export class ModelPage {
   lay() {
     const back = build('a', { href: '#/', textContent: '← all models' });
     const choice = build('p', { className: 'fields' },
-      build('label', { htmlFor: 'chart-version', textContent: 'version ' }), this.version, build('label', { htmlFor: 'chart-span', textContent: 'time ' }), this.span);
+      build('label', {}, 'version ', this.version), build('label', {}, 'time ', this.span));
     this.host.replaceChildren(
       build('div', { className: 'title' }, back, build('div', { className: 'head' }, this.title, this.badge, this.rollback), this.reason),
       section('Versions', this.versions), section('Traffic', choice, build('div', { className: 'charts' }, this.rates.node, this.times.node),

@@ -7,7 +7,7 @@ import { roleOf } from './model.js';
 import { claim } from './overview.js';
 import { isOperator } from './service.js';
 
-const NUMBERS = ['workers ready', 'requests/s', 'median', '99 %', 'failed'];
+const NUMBERS = ['workers', 'requests/s', 'median', '99 %', 'failed'];
 
 export function drawVersions(list, model, traffic, done) {
   keep(list, model.versions, ({ version }) => version, (row) => create(model.name, row.version, done), (item, row) => update(item, model, row, traffic));

@@ -142,7 +142,7 @@ def test_no_preflight_is_granted_and_no_other_method_is_taken(console):
         ({**CANARY, "model": "x" * 129}, 400),
         ({**CANARY, "version": "x" * 70_000}, 413),
         ({**CANARY, "version": "3.0"}, 409),
-        ({**CANARY, "model": "nobody"}, 409),
+        ({**CANARY, "model": "nobody"}, 404),
         ({**CANARY, "version": "1.0"}, 409),  # it is stable
     ],
 )
