@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPMessage
+from email.message import Message
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -46,7 +46,7 @@ class Administration:
     windows: Path
     predictions: Path | None
 
-    def operator(self, headers: HTTPMessage) -> Operator:
+    def operator(self, headers: Message) -> Operator:
         """Return who sends a request; Refusal unless it has the key of an operator."""
         return operator_of(read_keys(self.keys), headers.get("x-api-key", ""))
 
@@ -137,7 +137,7 @@ def parse(body: bytes, kind: type[Kind]) -> Kind:
         raise Refusal(400, "malformed_request", f"the body isn't a release step: {error}") from error
 
 
-def check_origin(headers: HTTPMessage) -> None:
+def check_origin(headers: Message) -> None:
     """Raise Refusal unless a request that changes something comes from the console, or from no browser at all."""
     if headers.get_content_type() != JSON:
         raise Refusal(415, "unsupported_media_type", f"send {JSON}")

@@ -14,6 +14,7 @@ import typer
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import read_config
 from onnxserve.gateway.keys import ALL, ID, PREDICT, Key, add, expiry, now, period, read_keys, revoke
+from onnxserve.gateway.keys import Scope as KeyScope
 from onnxserve.gateway.keys import rotate as rotate_key
 from onnxserve.monitoring.key_use import KEY_USE, key_uses
 from onnxserve.torchserve import Settings, resolve_settings
@@ -96,7 +97,7 @@ def make(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve keys add shop --model sentiment --expires 90d
     """
-    scopes = tuple(dict.fromkeys(chosen.value for chosen in scope or (Scope.PREDICT,)))
+    scopes: tuple[KeyScope, ...] = tuple(each.value for each in Scope if each in (scope or [Scope.PREDICT]))
     created = now()
     ends = expiry(expires, created) if expires else None
     key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, created, ends, scopes)

@@ -58,13 +58,11 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// Terms with their values: pairs of a name and a text or an element.
-export function terms(pairs) {
-  const list = element('dl', '', 'facts');
-  for (const [name, value, className] of pairs) {
-    const description = element('dd', '', className);
-    description.append(value);
-    list.append(build('div', {}, element('dt', name), description));
-  }
-  return list;
+// A list of names with their values: pairs of a name and a text or an element, and a class of the value.
+export function terms(className, pairs) {
+  return build('ul', { className }, ...pairs.map(([name, value = '', kind = '']) => {
+    const shown = element('b', '', kind);
+    shown.append(value);
+    return build('li', {}, element('span', name, 'term'), ' ', shown);
+  }));
 }

@@ -33,6 +33,7 @@ class Chart {
     this.plot = null;
     this.canvas = build('div', { className: 'chart', tabIndex: 0 });
     this.canvas.setAttribute('role', 'img');
+    this.canvas.setAttribute('aria-label', label); // until it is drawn, as behind a fold
     this.legend = build('ul', { className: 'legend' }, ...series.map((part) => build('li', {}, element('i', '', `key ink-${part.ink}`), `${part.label} `, element('b'))));
     this.at = element('span', '', 'soft');
     this.node = build('figure', {}, build('figcaption', {}, label, ' ', this.at), this.canvas, this.legend);

@@ -1,7 +1,7 @@
 // The overview: a card per model with its state, traffic and proof.
 
 import { Sparkline } from './chart.js';
-import { build, element, keep, milliseconds, percent, rate, write } from './cells.js';
+import { build, element, keep, milliseconds, percent, rate, terms, write } from './cells.js';
 import { health, roleOf } from './model.js';
 
 const SPARK_STEPS = 60, sparklines = new WeakMap();
@@ -19,10 +19,10 @@ function summary(states) {
 
 function createCard(model) {
   const title = build('h2', {}, build('a', { href: `#/models/${encodeURIComponent(model.name)}`, textContent: model.name }));
-  const numbers = ['requests/s', 'median', '99 %', 'failed'].map((name) => build('div', {}, element('dt', name), element('dd')));
+  const numbers = terms('numbers', [['requests/s'], ['median'], ['99 %'], ['failed']]);
   const card = build('li', { className: 'card' },
     build('div', { className: 'head' }, title, element('span', '', 'health')), element('p', '', 'serving'),
-    element('div', '', 'spark'), build('dl', { className: 'numbers' }, ...numbers), element('p', '', 'proof soft'));
+    element('div', '', 'spark'), numbers, element('p', '', 'proof soft'));
   sparklines.set(card, new Sparkline(card.querySelector('.spark')));
   return card;
 }
@@ -39,7 +39,7 @@ function updateCard(card, model, traffic) {
   sparklines.get(card).set([times, totals]);
   const all = model.versions.reduce((sum, { version }) => sum + traffic.recent(model.name, version).rate, 0);
   const texts = [rate(all), milliseconds(now.p50), milliseconds(now.p99), percent(now.failed, 1)];
-  card.querySelectorAll('.numbers dd').forEach((node, at) => write(node, texts[at]));
+  card.querySelectorAll('.numbers b').forEach((node, at) => write(node, texts[at]));
   write(card.querySelector('.proof'), claim(model.versions.find(({ version }) => version === model.stable)));
 }
 

@@ -20,7 +20,7 @@ export class ProofSection {
     for (const [chart] of this.charts) chart.remove();
     this.charts = page?.evidence ? [lossChart(page.evidence), parityChart(page.evidence)].filter(Boolean) : [];
     const plots = build('div', { className: 'charts' }, ...this.charts.map(([chart]) => chart.node));
-    this.node.replaceChildren(element('p', sentence(row.evidence), 'lead'), row.evidence ? terms(facts(row)) : '', plots, reason(page));
+    this.node.replaceChildren(element('p', sentence(row.evidence), 'lead'), row.evidence ? terms('facts', facts(row)) : '', plots, reason(page));
     for (const [chart, columns] of this.charts) chart.set(columns);
   }
 }

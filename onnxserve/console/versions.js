@@ -1,6 +1,6 @@
 // The versions of a model: roles and traffic, workers, speed and drift of each, and the steps that an operator may take.
 
-import { build, element, keep, milliseconds, percent, rate, write } from './cells.js';
+import { build, element, keep, milliseconds, percent, rate, terms, write } from './cells.js';
 import { planCanary, planStep } from './dialog.js';
 import { verdict } from './drift.js';
 import { roleOf } from './model.js';
@@ -14,12 +14,12 @@ export function drawVersions(list, model, traffic, done) {
 }
 
 function create(name, version, done) {
-  const numbers = NUMBERS.map((label) => build('div', {}, element('dt', label), element('dd')));
+  const numbers = terms('numbers', NUMBERS.map((label) => [label]));
   const canary = action('Canary…', `canary ${name} ${version}`, () => planCanary(name, version, done));
   const promote = action('Promote…', `promote ${name} ${version}`, () => planStep({ action: 'promote', model: name, version }, `Promote ${name} ${version}`, done));
   return build('li', { className: 'card' },
     build('div', { className: 'head' }, element('h3', version), element('span', '', 'tag')),
-    build('div', { className: 'bar' }, element('span')), build('dl', { className: 'numbers' }, ...numbers),
+    build('div', { className: 'bar' }, element('span')), numbers,
     element('p', '', 'proof'), element('p', '', 'drift'), build('p', { className: 'buttons' }, canary, promote));
 }
 
@@ -36,7 +36,7 @@ function update(item, model, row, traffic) {
   item.querySelector('.bar span').style.width = `${role.share}%`;
   const texts = [`${row.ready} of ${row.workers}`, rate(now.rate), milliseconds(now.p50), milliseconds(now.p99), percent(now.failed, 1)];
   const kinds = [row.ready && row.ready === row.workers ? 'good' : 'bad', '', '', '', now.failed > 0.01 ? 'bad' : ''];
-  item.querySelectorAll('.numbers dd').forEach((node, at) => { write(node, texts[at]); node.className = kinds[at]; });
+  item.querySelectorAll('.numbers b').forEach((node, at) => { write(node, texts[at]); node.className = kinds[at]; });
   write(item.querySelector('.proof'), claim(row));
   write(item.querySelector('.drift'), `drift ${drift}`);
   item.querySelector('.drift').className = `drift ${kind}`;

@@ -27,7 +27,7 @@ NAMES = ["churn", "digits", "segment", "sentiment"]
 PAGES = ["#/", "#/models/segment"]
 # Whether every chart that is shown has its canvas.
 DRAWN = """
-const shown = [...document.querySelectorAll('#model .chart')].filter((chart) => chart.clientWidth);
+const shown = [...document.querySelectorAll('#model .chart')].filter((chart) => !chart.closest('details:not([open])'));
 return shown.every((chart) => chart.querySelector('canvas'));
 """
 # What sticks out of the screen, without what scrolls by itself.
@@ -69,7 +69,7 @@ def model(page: webdriver.Chrome) -> webdriver.Chrome:
 
 def facts(page: webdriver.Chrome) -> dict[str, str]:
     """Return the proof's terms with their values."""
-    return dict(zip(texts(page, ".facts dt"), texts(page, ".facts dd"), strict=True))
+    return dict(zip(texts(page, ".facts .term"), texts(page, ".facts b"), strict=True))
 
 
 def ask(console: str, body: object, times: int = 1) -> None:
@@ -93,7 +93,7 @@ def test_every_model_has_a_card_with_its_state_traffic_and_proof(page):
 def test_what_was_proven_is_there_beside_what_the_worker_measured(page, name):
     open_hash(page, f"#/models/{name}")
     wait_text(page, "#model h1", name)
-    wait_for(lambda: texts(page, ".facts dd"), WAIT_S)
+    wait_for(lambda: texts(page, ".facts b"), WAIT_S)
     proof = facts(page)
     assert proof["proof"] in ("certified", "parity")
     assert int(proof["rows"]) > 100
@@ -166,7 +166,7 @@ def test_an_image_that_is_chosen_is_shown_and_asked_about(page, tmp_path):
 def test_requests_are_seen_while_they_come_and_stay_seen_by_a_page_that_opens_later(model, console):
     def numbers() -> dict[str, str]:
         ask(console, [1.0] * 18, 5)
-        return dict(zip(texts(model, "#model .numbers dt"), texts(model, "#model .numbers dd"), strict=True))
+        return dict(zip(texts(model, "#model .numbers .term"), texts(model, "#model .numbers b"), strict=True))
 
     wait_for(lambda: float(numbers()["requests/s"]) > 0 and "ms" in numbers()["99 %"], WAIT_S)
     model.refresh()

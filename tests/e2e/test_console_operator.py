@@ -76,6 +76,11 @@ def press(page: webdriver.Chrome, words: str) -> None:
     page.execute_script(script, words).click()
 
 
+def wait_tags(page: webdriver.Chrome, tags: list[str]) -> None:
+    """Wait until the versions have these roles."""
+    wait_for(lambda: texts(page, "#model .tag") == tags, WAIT_S)
+
+
 def test_without_a_key_the_page_only_shows(page):
     assert [node for node in page.find_elements(By.CSS_SELECTOR, "#model button") if node.is_displayed()] == []
     assert text(page, "#access").startswith("Read only")
@@ -102,7 +107,7 @@ def test_a_canary_is_planned_taken_promoted_and_rolled_back(operator, server):
     press(operator, "Apply")
     wait_text(operator, "dialog", "Done.")
     press(operator, "Close")
-    wait_for(lambda: texts(operator, "#model .tag") == ["stable 75 %", "canary 25 %"], WAIT_S)
+    wait_tags(operator, ["stable 75 %", "canary 25 %"])
     for words, title, tags in (
         ("Promote…", "Promote circle 2.0.0", ["fallback", "stable 100 %"]),
         ("Roll back…", "Roll back circle", ["stable 100 %", "loaded"]),
@@ -112,7 +117,7 @@ def test_a_canary_is_planned_taken_promoted_and_rolled_back(operator, server):
         press(operator, "Apply")
         wait_text(operator, "dialog", "Done.")
         press(operator, "Close")
-        wait_for(lambda tags=tags: texts(operator, "#model .tag") == tags, WAIT_S)
+        wait_tags(operator, tags)
     events = server.release.history.events("circle")[-3:]
     assert [event.action for event in events] == ["canary", "promote", "rollback"]
     assert all(event.by.startswith("ops (key ") for event in events)
