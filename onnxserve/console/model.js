@@ -1,13 +1,15 @@
 // A model as the page knows it: its versions with their roles, and how it fares.
 
 const MUCH_FAILS = 0.01;
+const ORDER = new Intl.Collator('en', { numeric: true });
 
 // The models of the server's document, each with its versions and roles, and what the counters say of drift.
 export function models(about, drift) {
   const names = [...new Set([...Object.keys(about.roles), ...about.models.map(({ name }) => name)])].sort();
   return names.map((name) => {
     const roles = about.roles[name] || {};
-    const versions = about.models.filter((state) => state.name === name).map((state) => ({ ...state, ...drift(name, state.version) }));
+    const own = about.models.filter((state) => state.name === name); // in whatever order TorchServe has them
+    const versions = own.map((state) => ({ ...state, ...drift(name, state.version) })).sort((a, b) => ORDER.compare(a.version, b.version));
     return { name, roles, stable: roles.stable || versions[0]?.version || '', versions };
   });
 }
