@@ -157,7 +157,7 @@ def observe_gateway(gateway: Gateway, *pages: Callable[[], bytes]) -> Iterator[O
     """
     observer = Observer(gateway)
     queues = partial(queues_page, Management(gateway.management, timeout_s=SCRAPED_S))
-    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, queues, *pages)
+    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, queues, *pages, traffic=observer.traffic)
     observer.start()
     try:
         yield observer

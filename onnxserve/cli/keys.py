@@ -13,7 +13,8 @@ import typer
 
 from onnxserve.errors import GatewayError
 from onnxserve.gateway import read_config
-from onnxserve.gateway.keys import ALL, ID, Key, add, expiry, now, period, read_keys, revoke
+from onnxserve.gateway.keys import ALL, ID, PREDICT, Key, add, expiry, now, period, read_keys, revoke
+from onnxserve.gateway.keys import Scope as KeyScope
 from onnxserve.gateway.keys import rotate as rotate_key
 from onnxserve.monitoring.key_use import KEY_USE, key_uses
 from onnxserve.torchserve import Settings, resolve_settings
@@ -32,6 +33,13 @@ class Rank(enum.StrEnum):
     BATCH = "batch"
     NORMAL = "normal"
     URGENT = "urgent"
+
+
+class Scope(enum.StrEnum):
+    """What a key may be used for."""
+
+    PREDICT = "predict"
+    OPERATE = "operate"
 
 
 Client = Annotated[str, typer.Argument(help="The client's name, as it is logged and limited.")]
@@ -73,6 +81,13 @@ def make(  # noqa: PLR0913 - each is a flag
     priority: Annotated[
         Rank, typer.Option(help="Order among waiting requests: urgent before normal; batch fills the gaps.")
     ] = Rank.NORMAL,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            help="What the key is for: predict asks models, operate moves roles from the console; repeat it for both."
+            " Default: predict."
+        ),
+    ] = None,
     expires: Expires = "",
     gateway_file: GatewayFile = None,
     *,
@@ -82,9 +97,10 @@ def make(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve keys add shop --model sentiment --expires 90d
     """
+    scopes: tuple[KeyScope, ...] = tuple(each.value for each in Scope if each in (scope or [Scope.PREDICT]))
     created = now()
     ends = expiry(expires, created) if expires else None
-    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, created, ends)
+    key = Key(client, tuple(model or (ALL,)), per_second, per_day, digits, top, priority.value, created, ends, scopes)
     show_key(add(file_of(gateway_file), key), client, as_json=as_json)
     console.print("The key is shown once; only its digest is kept. Clients send it as x-api-key.")
 
@@ -122,7 +138,8 @@ def rights(key: Key) -> str:
     limits = {"{:g}/s": key.per_second, "{}/day": key.per_day, "{} digits": key.digits, "top {}": key.top}
     shown = [form.format(limit) for form, limit in limits.items() if limit is not None]
     models = "all" if ALL in key.models else ", ".join(key.models)
-    return ", ".join([models, *shown, *([key.priority] if key.priority != "normal" else [])])
+    scopes = [] if key.scopes == (PREDICT,) else [" and ".join(key.scopes)]
+    return ", ".join([models, *scopes, *shown, *([key.priority] if key.priority != "normal" else [])])
 
 
 def minute(time: dt.datetime | None) -> str:

@@ -40,7 +40,7 @@ from .server import (
     settings_from,
 )
 from .tick import Tick
-from .watching import start_monitoring
+from .watching import start_console, start_monitoring
 
 WARM_S = 3.0
 FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
@@ -161,6 +161,7 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         variables, observer = start_monitoring(settings, watched)
         tick = Tick(settings, release, events, observer)
         running.callback(role_store.record_stop)
+        running.callback(start_console(settings).stop)
         begin(settings, options, supervisor, release, tick, variables)
         served_versions = release.served_versions()
         first_answers(settings, served_versions)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import msgspec
 
+from onnxserve.release import release_of
 from onnxserve.gateway import read_config
 from onnxserve.gateway.config import Predictions
+from onnxserve.gateway.gateway import ADMIN
 from onnxserve.monitoring import workers_page
 from onnxserve.monitoring.exporter import empty_folder
 from onnxserve.monitoring.observer import Observer
+from onnxserve.processes.http_socket import RunningServer
 from onnxserve.torchserve import Settings
 
 from .gateway import gateway_of, observe_gateway
@@ -34,11 +37,30 @@ def start_monitoring(settings: Settings, running: contextlib.ExitStack) -> tuple
     if config.predictions != Predictions():  # they also decide which of a shadow's rows are kept
         variables[PREDICTIONS] = prediction_settings(config.predictions, settings)
     if find_spec("prometheus_client"):
-        folder = empty_folder(settings.state.resolve() / "metrics")
+        folder = empty_folder(metrics_folder(settings))
         variables[METRICS] = str(folder)
         pages.append(partial(workers_page, folder))
     observer = running.enter_context(observe_gateway(gateway_of(settings), *pages))
     return {name: value for name, value in variables.items() if name not in os.environ}, observer
+
+
+def start_console(settings: Settings) -> RunningServer:
+    """Start the console's service, by which operators move roles."""
+    from onnxserve.admin import Administration, start_admin  # it imports numpy, which only a server needs
+
+    config = read_config(settings.gateway_file)
+    administration = Administration(
+        keys=Path(config.auth.keys),
+        release=lambda by: release_of(settings, by),
+        windows=metrics_folder(settings),
+        predictions=log_folder(config.predictions, settings) if config.predictions.percent else None,
+    )
+    return start_admin(settings.run / ADMIN, administration)
+
+
+def metrics_folder(settings: Settings) -> Path:
+    """Return the folder in which workers count."""
+    return settings.state.resolve() / "metrics"
 
 
 def prediction_settings(predictions: Predictions, settings: Settings) -> str:

@@ -16,6 +16,7 @@ from .config import GatewayConfig
 CONTROL = "gateway.sock"
 SHADOW = "shadow.sock"
 METRICS_PAGE = "metrics-page.sock"  # the exporter of metrics listens here
+ADMIN = "admin.sock"  # the console's service listens here
 ACCESS_LOG = "access.log"
 ERROR_LOG = "nginx.log"
 ANSWER_S = 5.0

@@ -23,6 +23,9 @@ NAME = re.compile(r"[ -~]{1,128}")  # a header passes it to the model server
 ID = 12  # digits of the digest that name a key in logs and lists
 Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Priority = Literal["batch", "normal", "urgent"]  # in which order waiting requests are taken
+Scope = Literal["predict", "operate"]
+PREDICT: Scope = "predict"  # ask models
+OPERATE: Scope = "operate"  # move roles from the console
 PERIOD = re.compile(r"([0-9]{1,6})([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FIX = "write 30m, 12h, 90d, 8w, a date such as 2027-01-31 (its beginning, UTC), or a time such as 2027-01-31T12:00:00Z"
@@ -32,7 +35,8 @@ LATEST = dt.datetime.max.replace(microsecond=0, tzinfo=dt.UTC)
 class Key(msgspec.Struct, frozen=True):
     """The rights of one client; None means the value under `[guard]` in gateway.toml, 0 means no limit.
 
-    A key of an older file has no `created`. A key without `expires` is valid until it is revoked.
+    A key of an older file has no `created`, and its scope is `predict`. A key without `expires` is valid until it is
+    revoked.
     """
 
     client: str
@@ -44,6 +48,11 @@ class Key(msgspec.Struct, frozen=True):
     priority: Priority = "normal"
     created: Time | None = None
     expires: Time | None = None
+    scopes: tuple[Scope, ...] = (PREDICT,)
+
+    def may_use(self, model: str) -> bool:
+        """Return whether the key holds for a model."""
+        return ALL in self.models or model in self.models
 
     def has_expired(self, moment: dt.datetime) -> bool:
         """Return whether the key has expired at this moment."""

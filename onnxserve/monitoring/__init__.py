@@ -1,5 +1,5 @@
 """Monitoring: metrics of gateway and workers for Prometheus, spans, drift and live accuracy."""
 
-from .exporter import Exporter, start_exporter, workers_page
+from .exporter import start_exporter, workers_page
 
-__all__ = ["Exporter", "start_exporter", "workers_page"]
+__all__ = ["start_exporter", "workers_page"]

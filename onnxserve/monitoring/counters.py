@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .access_log import Entry, http_status
 from .exposition import Counter, Histogram
+from .traffic import Traffic
 
 OVERLOADED = "overloaded"
 REFUSED = "429"
@@ -37,7 +38,8 @@ kind_of = attrgetter(*Kind._fields)
 class Counters:
     """The counters of one gateway; beyond a bound, metric labels are `other` instead of a name."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic | None = None) -> None:
+        self._traffic = traffic or Traffic()
         name = "onnxserve_gateway_{}".format
         self._requests = Counter(
             name("requests_total"),
@@ -96,7 +98,9 @@ class Counters:
         self._requests.add((*predicted, code), count)
         if not all(predicted):
             return
-        if code != REFUSED and kind.error != OVERLOADED:
+        refused = code == REFUSED or kind.error == OVERLOADED
+        self._traffic.add((model, kind.version), code, kind.seconds, count, refused=refused)
+        if not refused:
             self._seconds.observe(predicted, kind.seconds, count)
         if kind.cache:
             self._cache.add((model, kind.cache), count)

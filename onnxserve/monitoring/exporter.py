@@ -5,33 +5,26 @@ prometheus-client writes the files of workers and merges them: https://prometheu
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingMixIn, UnixStreamServer
-from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from onnxserve.errors import MonitorError
+from onnxserve.processes.http_socket import RunningServer, SocketHandler, SocketServer, remove_socket
 
+MOST_DIGITS = 12  # of a step's number
 Page = Callable[[], bytes]
 log = logging.getLogger(__name__)
 
 
-class Server(ThreadingMixIn, UnixStreamServer):
-    """A server with one thread per scrape, so that a slow scrape delays no other."""
+class Server(SocketServer):
+    """Answers `/traffic` with the recent traffic, and every other path with the metrics."""
 
-    daemon_threads = True
     pages: tuple[Page, ...]
-
-    def get_request(self) -> tuple[Any, Any]:
-        """Give the client an address, which unix sockets lack and the request handler needs."""
-        connection, _ = super().get_request()
-        return connection, ("prometheus", 0)
+    traffic: Callable[[int], bytes] | None
 
     def content(self) -> bytes:
         """Return all pages as one; a page that fails is left out and logged."""
@@ -44,37 +37,20 @@ class Server(ThreadingMixIn, UnixStreamServer):
         return b"".join(parts)
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers every path with the page."""
+class Handler(SocketHandler):
+    """Answers one request."""
 
     server: Server
 
-    def do_GET(self) -> None:
-        """Send the metrics."""
-        content = self.server.content()
-        self.send_response(200)
-        self.send_header("content-type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Log no scrapes."""
-
-
-class Exporter:
-    """A running exporter."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, name="exporter", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the server."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+    def do_GET(self) -> None:  # noqa: N802 - http.server calls it
+        """Send the traffic since a step, or the metrics."""
+        url = urlsplit(self.path)
+        if url.path == "/traffic" and self.server.traffic is not None:
+            [since] = parse_qs(url.query).get("since", ["0"])[:1]
+            content = self.server.traffic(int(since) if since.isdecimal() and len(since) <= MOST_DIGITS else 0)
+            self.send_content(200, "application/json", content)
+        else:
+            self.send_content(200, "text/plain; version=0.0.4; charset=utf-8", self.server.content())
 
 
 def workers_page(folder: Path) -> bytes:
@@ -116,10 +92,8 @@ def empty_folder(folder: Path) -> Path:
     return folder
 
 
-def start_exporter(socket: Path, *pages: Page) -> Exporter:
-    """Serve the pages, joined, on `socket`; each scrape builds them anew."""
-    with contextlib.suppress(FileNotFoundError):
-        socket.unlink()
-    server = Server(str(socket), Handler)
-    server.pages = pages
-    return Exporter(server)
+def start_exporter(socket: Path, *pages: Page, traffic: Callable[[int], bytes] | None = None) -> RunningServer:
+    """Serve the pages, joined, on `socket`; each scrape builds them anew. `traffic` is `Observer.traffic`."""
+    server = Server(str(remove_socket(socket)), Handler)
+    server.pages, server.traffic = pages, traffic
+    return RunningServer(server, "exporter")

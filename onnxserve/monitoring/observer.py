@@ -17,6 +17,7 @@ from .ejections import Ejections
 from .exposition import Counter, gauge
 from .key_use import KEY_USE, KeyUse
 from .spans import Spans
+from .traffic import Traffic
 
 PERIOD_S = 1.0
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ class Observer:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._counters = Counters()
+        self._traffic = Traffic()
+        self._counters = Counters(self._traffic)
         endpoint = gateway.config.traces.endpoint
         self._spans = Spans(endpoint) if endpoint else None
         self._log = AccessLog(gateway.run / ACCESS_LOG)
@@ -78,6 +80,11 @@ class Observer:
         up = Control(self._gateway.control).alive()
         with self._lock:
             return "".join(f"{line}\n" for line in self._lines(up=up)).encode()
+
+    def traffic(self, since: int) -> bytes:
+        """Return the recent traffic of each version as JSON: `Traffic.document`."""
+        with self._lock:
+            return self._traffic.document(since)
 
     def _run(self) -> None:
         while not self._ended.wait(PERIOD_S):

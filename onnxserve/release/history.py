@@ -38,18 +38,20 @@ class HistoryNotWritten(ReleaseError):
 class History:
     """The release history of a state folder. A step stays in force even if its event can't be written.
 
-    `unwritten` are the events to be written at the next chance; `failure` is the reason why they couldn't be.
+    Events name `by`, by default the user of this process. `unwritten` are the events to be written at the next chance;
+    `failure` is the reason why they couldn't be.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, by: str = "") -> None:
         self.path = state / "releases.jsonl"
+        self._by = by or user()
         self.unwritten: list[Event] = []
         self.failure = ""
 
     def record(self, model: str, action: str, version: str, changes: Sequence[str] = ()) -> None:
         """Append one event with the time in UTC, after those that couldn't be written before."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        self.unwritten.append(Event(now, model, action, version, user(), tuple(changes)))
+        self.unwritten.append(Event(now, model, action, version, self._by, tuple(changes)))
         self.flush()
 
     def flush(self) -> None:

@@ -20,7 +20,7 @@ from .compatibility import check_same_signature
 from .controller_lock import check_controller_runs
 from .loading import LOG, ServerLog, is_loaded
 from .proven import check_proven
-from .registration import archive_of, check_removable, staged_archive, stored_versions, withdraw
+from .registration import check_removable, staged_archive, stored_versions, withdraw
 from .store_lock import store_lock
 from .versions import Versions
 
@@ -194,7 +194,7 @@ class ReleaseService(Versions):
         Its archive is renamed to `….mar.retired`, so that the next start doesn't load it. ReleaseError before any
         change if the store can't be written.
         """
-        archive = archive_of(self.store, self._find(model, version).model_url)
+        archive = self.archive(model, version)
         check_removable(self.stores, archive.name)
         self._adopt_versions(model)
         if plan:
@@ -244,15 +244,14 @@ class ReleaseService(Versions):
         model = transitions.model_of(self._current_roles(name), name)
         version = version or (model.canary.version if model.canary else "")
         if version in model.versions and version != model.stable:
-            paths = (archive_of(self.store, self._find(name, number).model_url) for number in (model.stable, version))
-            check_same_signature(name, *paths)
+            check_same_signature(name, self.archive(name, model.stable), self.archive(name, version))
 
     def _check_proven(self, name: str, version: str) -> None:
         """Raise ReleaseError if the version, by default the canary, is unproven and isn't stable already."""
         model = transitions.model_of(self._current_roles(name), name)
         version = version or (model.canary.version if model.canary else "")
         if version in model.versions and version != model.stable:
-            check_proven(name, version, archive_of(self.store, self._find(name, version).model_url))
+            check_proven(name, version, self.archive(name, version))
 
     def _prepare(self, before: Roles, after: Roles, name: str) -> None:
         """Raise ReleaseError unless every version that gets more traffic has a ready worker."""

@@ -59,6 +59,10 @@ class Versions:
         self.role_store = role_store
         self._defaults = defaults  # by model: the version that serves before any release step
 
+    def archive(self, model: str, version: str) -> Path:
+        """Return the path of a registered version's archive; ReleaseError if the version isn't registered."""
+        return archive_of(self.store, self._find(model, version).model_url)
+
     def status(self, model: str | None = None) -> list[VersionStatus]:
         """Return the status of every version of one or all models."""
         roles, versions = self.role_store.roles, []

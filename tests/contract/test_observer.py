@@ -26,6 +26,7 @@ from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
 from tests.helpers.observed import Samples, observing
 from tests.helpers.upstream import versioned
+from tests.helpers.waiting import wait_for
 
 REQUESTS = "onnxserve_gateway_requests_total"
 REFUSALS = "onnxserve_gateway_refusals_total"
@@ -220,3 +221,22 @@ def test_a_refused_client_without_a_key_is_counted_under_no_model(upstream, tmp_
         counts = watched.samples(lambda now: total(now, REQUESTS) == 1)
         assert counts[REQUESTS, "", "", "401"] == 1
         assert counts[REFUSALS, "", "unauthenticated"] == 1
+
+
+def test_the_consoles_charts_get_the_steps_that_have_ended(client):
+    with observing(client.gateway) as watched:
+        for _ in range(3):
+            assert client.post().status_code == 200
+        address = f"{watched.metrics}/console/data/traffic.json"
+
+        def points(query: str = "") -> list[list[float]]:
+            versions = plain_http.get(address + query).raise_for_status().json()["versions"]
+            return [point for version in versions if version["version"] == "1.0" for point in version["points"]]
+
+        wait_for(lambda: sum(answers for _, answers, *_ in points()) == 3, 30)
+        [*_, (last, _, failed, refused, median, _, slowest)] = points()
+        assert (failed, refused) == (0, 0)
+        assert 0 <= median <= slowest < 20
+        assert points(f"?since={last}") == []
+        for query in ("?since=", "?since=-1", "?since=x", f"?since={'9' * 40}", "?other=1"):
+            assert points(query) == points()

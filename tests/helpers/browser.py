@@ -7,7 +7,9 @@ import json
 import shutil
 from collections.abc import Iterator
 
+from axe_selenium_python import Axe
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -38,6 +40,45 @@ def text(page: webdriver.Chrome, selector: str) -> str:
     """Return the text of an element."""
     content: str = page.find_element(By.CSS_SELECTOR, selector).text
     return content
+
+
+def texts(page: webdriver.Chrome, selector: str) -> list[str]:
+    """Return the texts of all such elements, at one moment: the page is drawn anew every few seconds."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((node) => node.innerText)"
+    contents: list[str] = page.execute_script(script, selector)
+    return contents
+
+
+def wait_text(page: webdriver.Chrome, selector: str, part: str) -> str:
+    """Wait until the text of the first such element has a part; return the text."""
+    WebDriverWait(page, WAIT_S, ignored_exceptions=[StaleElementReferenceException, NoSuchElementException]).until(
+        lambda driver: part in text(driver, selector), f"{selector} never said {part}"
+    )
+    return text(page, selector)
+
+
+def open_hash(page: webdriver.Chrome, address: str) -> None:
+    """Go to a page of the console by its address after #."""
+    page.execute_script("location.hash = arguments[0]", address)
+
+
+@contextlib.contextmanager
+def phone(page: webdriver.Chrome, width: int = 360) -> Iterator[None]:
+    """Show the page in a phone's width within the block."""
+    screen = {"width": width, "height": 780, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        yield
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def violations(page: webdriver.Chrome) -> str:
+    """Return what axe finds inaccessible, empty for nothing."""
+    axe = Axe(page)
+    axe.inject()
+    faults = axe.run()["violations"]
+    return str(axe.report(faults)) if faults else ""
 
 
 def playground_reply(page: webdriver.Chrome) -> str:

@@ -50,7 +50,7 @@ def observing(gateway: Gateway) -> Iterator[ObservedGateway]:
     """Watch a gateway that runs until the block ends."""
     observer = Observer(gateway)
     observer.start()
-    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page)
+    exporter = start_exporter(gateway.run / METRICS_PAGE, observer.page, traffic=observer.traffic)
     try:
         yield ObservedGateway(observer, f"http://127.0.0.1:{gateway.config.listen.metrics_port}")
     finally:

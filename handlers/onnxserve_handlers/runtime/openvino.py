@@ -56,6 +56,10 @@ def _devices() -> list[Any]:
         return []
     import onnxruntime_ep_openvino as plugin
 
-    ort.register_execution_provider_library(REGISTERED, plugin.get_library_path())
+    try:
+        ort.register_execution_provider_library(REGISTERED, plugin.get_library_path())
+    except Exception as error:
+        if "already registered" not in str(error):  # by the handlers of another archive in this process
+            raise
     devices = [device for device in ort.get_ep_devices() if device.ep_name == OPENVINO]
     return [device for device in devices if device.ep_metadata.get("ov_device") == "CPU"]

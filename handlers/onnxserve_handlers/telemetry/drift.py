@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..signature import Signature
-from .metrics import NAMES, VARIABLE
+from .metrics import NAMES, VARIABLE, Window, make_window, window_file
 
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
@@ -70,7 +70,7 @@ class Profile(msgspec.Struct, frozen=True):
 class Drift:
     """The windows of one worker.
 
-    `report_distances` gets a measure's name with its distances, `report_p_value` the p-value of a whole window.
+    `report_distances` gets a measure's distances, `report_p_value` a window's p-value, `report_window` its counts.
     """
 
     def __init__(
@@ -80,8 +80,9 @@ class Drift:
         report_p_value: Callable[[float], None],
         now: Callable[[], float] = time.monotonic,
         changes: ScoreChanges | None = None,
+        report_window: Callable[[Window], None] = lambda _: None,
     ) -> None:
-        self._profile, self._now, self._changes = profile, now, changes
+        self._profile, self._now, self._changes, self._report_window = profile, now, changes, report_window
         self._report_distances, self._report_p_value = report_distances, report_p_value
         self._edges = {name: np.array(measure.edges) for name, measure in profile.measures.items()}
         self._labels = {label: index for index, label in enumerate(profile.labels)}
@@ -131,13 +132,13 @@ class Drift:
                 p_values.append(p_value(reference, counts))
         adjusted = min(1.0, min(p_values, default=1.0) * max(len(p_values), 1))
         self._report_p_value(adjusted)
+        self._report_window(make_window(self._rows, self._counts, self._labels, self._label_counts))
         self._begin()
         return adjusted
 
 
 log = logging.getLogger(__name__)
-# river's defaults: its bound on false alarms; values between two tests; how many buckets of a size it keeps; the least
-# values of a part that it compares; and the values before its first test.
+# river's defaults: bound on false alarms, values between tests, buckets of a size, least values of a part, of all.
 DELTA, CLOCK, BUCKETS, LEAST, GRACE = 0.002, 32, 5, 5, 10
 
 
@@ -294,5 +295,6 @@ def make_drift(folder: Path, signature: Signature) -> Drift | None:
 
     metrics = DriftMetrics(prometheus_client, (signature.model, signature.version))
     profile, window = msgspec.json.decode((folder / PROFILE).read_bytes(), type=Profile), adaptive_window()
+    keep = window_file(signature.model, signature.version)
     changes = ScoreChanges(window, metrics.set_scores) if window and signature.labels else None
-    return Drift(profile, metrics.set_distances, metrics.set_p_value, changes=changes)
+    return Drift(profile, metrics.set_distances, metrics.set_p_value, changes=changes, report_window=keep)

@@ -6,13 +6,17 @@ anything that a client chooses.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..request import START, header_number
 from ..signature import Signature
@@ -222,3 +226,42 @@ class Flusher:
         with self.lock:
             for part in self.parts:
                 part.flush()
+
+
+WINDOWS = "drift-"  # begins the name of a worker's file; the process id follows
+
+
+class Window(msgspec.Struct, frozen=True):
+    """How live rows were distributed: a count for each bin of each measure of the profile, and for each of its labels.
+
+    `unknown` counts other labels. `closed` is when the window ended, in seconds since 1970.
+    """
+
+    rows: int
+    measures: dict[str, tuple[int, ...]]
+    labels: dict[str, int]
+    unknown: int = 0
+    model: str = ""
+    version: str = ""
+    closed: float = 0.0
+
+
+def make_window(rows: int, counts: Mapping[str, Any], labels: Iterable[str], label_counts: Any) -> Window:
+    """Return a window from arrays of counts; the last of `label_counts` is that of unknown labels."""
+    *known, unknown = label_counts.tolist()
+    measures = {name: tuple(bins.tolist()) for name, bins in counts.items()}
+    return Window(rows, measures, dict(zip(labels, known, strict=True)), unknown)
+
+
+def window_file(model: str, version: str) -> Callable[[Window], None]:
+    """Return a function that replaces this worker's file by a window; if the disk is full, the former one stays."""
+    path = Path(os.environ[VARIABLE], f"{WINDOWS}{os.getpid()}.json")
+
+    def write(window: Window) -> None:
+        dated = msgspec.structs.replace(window, model=model, version=version, closed=time.time())
+        with contextlib.suppress(OSError):
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(msgspec.json.encode(dated))
+            partial.replace(path)
+
+    return write

@@ -54,6 +54,7 @@ function parse(text) {
 
 function isKey(key) {
   return typeof key.client === 'string' && (key.models === undefined || Array.isArray(key.models)) &&
+    (key.scopes === undefined || Array.isArray(key.scopes)) &&
     (key.expires === undefined || key.expires === null || !isNaN(timestamps.milliseconds(key.expires)));
 }
 
@@ -81,6 +82,10 @@ function admit(r) {
   }
   if (policy !== null && policy.expires && timestamps.milliseconds(policy.expires) <= Date.now()) {
     errors.refuse(r, 401, 'key_expired', 'this key has expired: ask for a new one');
+    return false;
+  }
+  if (policy !== null && policy.scopes && policy.scopes.indexOf('predict') < 0) {
+    errors.refuse(r, 403, 'forbidden', 'this key is for the console and may not ask models');
     return false;
   }
   if (!named.readModel(r)) { // only now, since a large body takes long to parse

@@ -14,7 +14,7 @@ import msgspec
 from onnxserve.client import Address
 from onnxserve.errors import GatewayError
 from onnxserve.gateway.config import GatewayConfig, Traces
-from onnxserve.gateway.gateway import METRICS_PAGE, SHADOW, Gateway
+from onnxserve.gateway.gateway import ADMIN, METRICS_PAGE, SHADOW, Gateway
 from onnxserve.gateway.roles import Roles, roles_document
 from onnxserve.paths import INSIDE
 from onnxserve.version import __version__
@@ -90,6 +90,7 @@ def variables(gateway: Gateway) -> dict[str, object]:
         "state": gateway.run.parent,
         "console": INSIDE / "console",
         "metrics_page": gateway.run / METRICS_PAGE,
+        "admin": gateway.run / ADMIN,
         "shadow_socket": gateway.run / SHADOW,
         "user": pwd.getpwuid(0).pw_name if os.geteuid() == 0 else "",
         "errors": ERRORS,

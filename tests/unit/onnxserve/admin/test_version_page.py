@@ -1,0 +1,72 @@
+"""What the console shows of a version's archive and of its live rows."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+import pytest
+
+from onnxserve.admin.version_page import last_window, version_page
+from onnxserve_handlers.telemetry.metrics import VARIABLE, WINDOWS, Window, window_file
+
+WINDOW = Window(200, {"x": (50, 150)}, {"a": 120, "b": 70}, 10)
+
+
+@pytest.fixture
+def windows(tmp_path, monkeypatch):
+    """The folder in which the workers count."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_a_version_has_its_evidence_and_its_profile(archive, tmp_path):
+    page = version_page(archive, tmp_path, "circle", "1.0.0")
+    assert page["evidence"]["summary"]["proof"] == "certified"
+    assert {"certify", "sources"}.isdisjoint(page["evidence"])
+    assert sum(page["profile"]["labels"].values()) == page["profile"]["rows"]
+    assert (page["window"], page["reason"]) == (None, "")
+
+
+def test_a_file_that_is_no_archive_is_named_as_the_reason(tmp_path):
+    (tmp_path / "circle-1.0.0.mar").write_bytes(b"no zip")
+    page = version_page(tmp_path / "circle-1.0.0.mar", tmp_path, "circle", "1.0.0")
+    assert (page["evidence"], page["profile"]) == (None, None)
+    assert "not an archive" in page["reason"]
+
+
+def test_the_last_windows_of_live_workers_are_added(windows):
+    window_file("demo", "1.0")(WINDOW)
+    other = msgspec.structs.replace(WINDOW, model="demo", version="1.0", closed=5.0)
+    parent = windows / f"{WINDOWS}{os.getppid()}.json"
+    parent.write_bytes(msgspec.json.encode(other))
+    window = last_window(windows, "demo", "1.0")
+    assert window is not None
+    assert window["closed"] > 5.0
+    del window["closed"]
+    added = {"workers": 2, "rows": 400, "unknown": 20, "labels": {"a": 240, "b": 140}, "measures": {"x": [100, 300]}}
+    assert window == added
+    assert last_window(windows, "demo", "2.0") is None
+
+
+def test_windows_of_ended_workers_and_damaged_files_do_not_count(windows):
+    (windows / f"{WINDOWS}{2**22 + 1}.json").write_bytes(msgspec.json.encode(WINDOW))  # above the largest process id
+    (windows / f"{WINDOWS}{os.getpid()}.json").write_bytes(b"{")
+    (windows / f"{WINDOWS}x.json").write_bytes(msgspec.json.encode(WINDOW))
+    assert last_window(windows, "", "") is None
+
+
+def test_a_worker_replaces_its_window_and_a_full_disk_keeps_the_former_one(windows, monkeypatch):
+    write = window_file("demo", "1.0")
+    write(WINDOW)
+    write(msgspec.structs.replace(WINDOW, rows=300))
+    assert [path.suffix for path in windows.iterdir()] == [".json"]
+    monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
+    write(msgspec.structs.replace(WINDOW, rows=400))
+    window = last_window(windows, "demo", "1.0")
+    assert window is not None
+    assert window["rows"] == 300
+
+
+def refuse(*_: object) -> None:
+    raise OSError(28, "No space left on device")
