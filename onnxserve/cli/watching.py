@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.release import release_of
 from onnxserve.gateway import read_config
 from onnxserve.gateway.config import Predictions
 from onnxserve.gateway.gateway import ADMIN
@@ -19,6 +18,7 @@ from onnxserve.monitoring import workers_page
 from onnxserve.monitoring.exporter import empty_folder
 from onnxserve.monitoring.observer import Observer
 from onnxserve.processes.http_socket import RunningServer
+from onnxserve.release import release_of
 from onnxserve.torchserve import Settings
 
 from .gateway import gateway_of, observe_gateway

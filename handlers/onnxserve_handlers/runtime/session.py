@@ -21,7 +21,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 LOG_ERRORS, LOG_FATAL = 3, 4  # ONNX Runtime's levels
-# Transformers in 8 bits take 10 to 18 % less time without it, in fp32 as much (docs/decisions/0025-fusions.md).
+# Transformers in 8 bits take 10 to 18 % less time without it, in fp32 as much (docs/decisions/0026-fusions.md).
 SLOWER = "SkipLayerNormFusion"
 WARM_RUNS = 3  # the second run makes a recording, the third replays it
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT, "openvino": OPENVINO}

@@ -87,7 +87,7 @@ def optimised(proto: onnx.ModelProto, folder: Path) -> dict[str, Block]:
 
 def test_a_text_encoders_norms_and_gelus_are_one_kernel_each(tmp_path):
     blocks = optimised(graph_of(bert(), TOKENS, FREE), tmp_path)
-    assert blocks == {  # sums and attention are left apart: docs/decisions/0025-fusions.md
+    assert blocks == {  # sums and attention are left apart: docs/decisions/0026-fusions.md
         "attention": Block(0, LAYERS),
         "layer norm": Block(2 * LAYERS + 1, 0),
         "GELU": Block(LAYERS, 0),
