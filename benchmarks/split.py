@@ -45,8 +45,8 @@ WHY = """
 - **`sentiment` with 16 clients and with one.** Five sixths of a worker's time are onnxruntime's (by `perf`). It takes
   0.05 ms for a token's ten million multiplications, alone or in a batch of 16, which is near what the CPU can, so
   batches save little. What is left is what a request costs elsewhere, which with few clients is shared by few requests.
-- **TorchServe out of the box** gains four times with `OMP_WAIT_POLICY=PASSIVE`: torch's threads of both workers wait for
-  each other on two cores. Its users don't set that, so the benchmark doesn't either.
+- **TorchServe out of the box** gains four times with `OMP_WAIT_POLICY=PASSIVE`: torch's threads of both workers wait
+  for each other on two cores. Its users don't set that, so the benchmark doesn't either.
 - **`digits` beside mosec, LitServe and onnxruntime.** With 8 bits a row takes a third of its former time, so HTTP
   is now a third of the whole, and the gateway a tenth. Twice mosec with the same graph would be 1.7 times what
   onnxruntime does in process.
