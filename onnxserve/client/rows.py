@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+TABLE_ROWS = "table.to_dict('records') in pandas, table.to_dicts() in polars"
 Rows = Sequence[Any] | Array | Mapping[str, Array]
 
 
@@ -24,10 +25,21 @@ def _plain(value: Any) -> Any:
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
+def refuse_single_row(rows: Any) -> None:
+    """Raise TypeError for what Python iterates over, though its parts aren't rows: a text, an object, a table."""
+    if isinstance(rows, str | bytes | bytearray | memoryview | Mapping):
+        raise TypeError(f"expected a list of rows, got {type(rows).__name__}: send one row as [row]")
+    if hasattr(rows, "columns"):  # of pandas or polars, whose iterators go over the columns
+        raise TypeError(f"expected a list of rows, got {type(rows).__name__}: give its rows, {TABLE_ROWS}")
+
+
 def check_rows(rows: Any) -> None:
     """Raise TypeError unless there is a list of rows, an array with a row for each element, or arrays by name."""
-    if isinstance(rows, str | bytes) or not isinstance(rows, Sequence | np.ndarray | Mapping):
-        raise TypeError(f"expected a list of rows, got {type(rows).__name__}: send one row as [row]")
+    if isinstance(rows, Mapping):
+        return
+    refuse_single_row(rows)
+    if not isinstance(rows, Sequence | np.ndarray):
+        raise TypeError(f"expected a list of rows, got {type(rows).__name__}: make a list of it, or use `stream`")
 
 
 def encode_rows(rows: Sequence[Any], parameters: Mapping[str, Any]) -> bytes:
