@@ -21,7 +21,7 @@ def timeout(outgoing: Outgoing) -> httpx.Timeout:
 
 
 def read_incoming(response: httpx.Response, end: float) -> Incoming:
-    """Read an answer; httpx.ReadTimeout if it isn't whole at `end` [s of time.monotonic]: httpx limits each read alone."""
+    """Read an answer; httpx.ReadTimeout if it isn't whole at `end` [s of time.monotonic], as httpx limits each read."""
     content = bytearray()
     for chunk in response.iter_bytes():
         content += chunk
