@@ -13,6 +13,7 @@ from typing import Any, Self
 from onnxserve.archive import read_version
 from onnxserve.client.calls import Calls
 from onnxserve.client.client import Client
+from onnxserve.client.errors import Unreachable
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Canary
 from onnxserve.release import ReleaseService, VersionStatus, release_of
@@ -54,7 +55,11 @@ class Server:
         """
         self._check_open()
         calls, plain = Calls[Any](self.client.settings, model, version, parameters), list(plain_rows(rows))
-        answer = self.client.run(calls.whole_answer(plain, calls.deadline(None)))
+        try:
+            answer = self.client.run(calls.whole_answer(plain, calls.deadline(None)))
+        except Unreachable as error:
+            error.fix = error.remedy = f"see whether it ended in {self._process.log}"
+            raise
         return Predictions(answer.predictions, answer.model, answer.version)
 
     def register(self, archive: PathLike) -> str:
@@ -127,7 +132,11 @@ class Server:
         return f"<Server {'closed' if self.closed else 'on'} {self.url}>"
 
     def _repr_html_(self) -> str:
-        return render("server", server=self, versions=[] if self.closed else self.status())
+        try:
+            versions = [] if self.closed else self.status()
+        except ServerError as error:
+            return render("server", server=self, versions=[], failure=error.what)
+        return render("server", server=self, versions=versions, failure="")
 
 
 def serve(

@@ -25,12 +25,15 @@ def handler() -> HandlerTransport:
     return HandlerTransport(table_handler())
 
 
+def process_of_no_server() -> Any:
+    settings = SimpleNamespace(state=Path("state"))
+    return SimpleNamespace(port=1, console_port=2, settings=settings, log=Path("state/serve.log"), stop=lambda: None)
+
+
 @pytest.fixture
 def server(handler) -> Server:
     """A server whose process is a handler in this process."""
-    settings = SimpleNamespace(state=Path("state"))
-    process: Any = SimpleNamespace(port=1, console_port=2, settings=settings, stop=lambda: None)
-    server = Server(process)
+    server = Server(process_of_no_server())
     server.client = client_of(handler)
     return server
 
@@ -74,10 +77,23 @@ def test_an_answer_without_predictions_is_an_error_of_the_request(server, handle
         server.predict("demo", ROWS)
 
 
-def test_a_closed_server_closes_its_client(handler):
-    settings = SimpleNamespace(state=Path("state"))
-    process: Any = SimpleNamespace(port=1, console_port=2, settings=settings, stop=lambda: None)
-    server = Server(process)
+def test_a_server_that_ended_is_said_to_be_so_with_its_log(server, handler, monkeypatch):
+    handler.first += [httpx.ConnectError("refused")] * 4
+    with pytest.raises(onnxserve.Unreachable, match="no answer: refused") as caught:
+        server.predict("demo", ROWS)
+    assert caught.value.fix == "see whether it ended in state/serve.log"
+
+    def fail() -> None:
+        raise ServerError("TorchServe doesn't <answer>")
+
+    monkeypatch.setattr(server, "status", fail)
+    page = server._repr_html_()
+    assert server.url in page
+    assert "TorchServe doesn&#39;t &lt;answer&gt;" in page
+
+
+def test_a_closed_server_closes_its_client():
+    server = Server(process_of_no_server())
     server.close()
     assert server.client._http.is_closed
     with pytest.raises(ServerError, match="the server was closed"):
