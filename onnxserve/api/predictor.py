@@ -56,7 +56,8 @@ class Predictor:
 
     def answer(self, rows: Iterable[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """Return a prediction for each row, shape (rows,); RowError for the first row that has none."""
-        predictions, bodies = list[Any](), (encode_rows([row], parameters) for row in plain_rows(rows))
+        numbered = enumerate(plain_rows(rows))
+        predictions, bodies = list[Any](), (encode_rows([row], parameters, number) for number, row in numbered)
         while batch := list(islice(bodies, self._largest)):
             predictions += self._answer_batch(batch, len(predictions))
         return predictions

@@ -17,7 +17,7 @@ from onnxserve_handlers.errors import RequestError
 
 from .errors import RequestFailed
 from .exchange import REQUEST_ID, Exchange, Incoming, Outgoing, Steps
-from .fault import Fault, fault_in_place, read_fault, request_failed
+from .fault import Fault, fault_in_place, fault_of, read_fault, request_failed
 from .forms import Form
 
 R = TypeVar("R")
@@ -48,15 +48,20 @@ def answer_rows(form: Form[R], rows: R, size: RequestSize, ask: Ask, first_row: 
             continue
         if start == stop:
             continue
-        outgoing, incoming = yield from ask(form.encode(form.cut(rows, start, stop)))
-        if incoming.status == OK:
-            with expected_form(outgoing, incoming):
-                decoded = form.decode(incoming, stop - start)
-            answers += with_row_errors(decoded, first_row + start)
-            continue
-        fault = read_fault(incoming)
-        if not fault.is_of_rows:
-            raise request_failed(fault, outgoing, incoming)
+        try:
+            request = form.encode(form.cut(rows, start, stop))
+        except RowError as error:
+            fault = fault_of(error)
+        else:
+            outgoing, incoming = yield from ask(request)
+            if incoming.status == OK:
+                with expected_form(outgoing, incoming):
+                    decoded = form.decode(incoming, stop - start)
+                answers += with_row_errors(decoded, first_row + start)
+                continue
+            fault = read_fault(incoming)
+            if not fault.is_of_rows:
+                raise request_failed(fault, outgoing, incoming)
         if stop - start == 1:
             answers.append(fault.row_error(first_row + start))
             continue

@@ -61,6 +61,11 @@ class Fault:
         )
 
 
+def fault_of(error: RowError) -> Fault:
+    """Return the fault of a row that can't be sent."""
+    return Fault(error.status, error.type, error.reason, error.where, error.remedy)
+
+
 class ErrorBody(msgspec.Struct):
     """The `error` object of a handler or the gateway."""
 

@@ -59,6 +59,7 @@ def test_parameters_are_those_of_a_request(circle):
     [
         ([1.0], "invalid_row", "1 values, 2 are expected"),
         ({"x": 1.0, "y": "north"}, "invalid_row", "expected a number"),
+        ([1.0, float("inf")], "invalid_row", "an infinite number"),
         ([1.0, object()], "undecodable_body", "object isn't a value that a request can hold"),
     ],
 )

@@ -53,6 +53,9 @@ def test_the_first_bad_row_is_raised_and_named(server, handler):
         server.predict("demo", [*ROWS, ["red", 0.0]], version="1.0")
     assert (caught.value.row, caught.value.where, caught.value.status) == (2, "instances[2].a", 422)
     assert handler.requests[0].url.path == "/predictions/demo/1.0"
+    with pytest.raises(RowError, match="an infinite number") as caught:
+        server.predict("demo", [*ROWS, [float("inf"), 0.0]])
+    assert caught.value.row == 2
     error = {"error": {"type": "not_finite", "reason": "overflow", "where": "instances[1]"}}
     handler.first.append(httpx.Response(200, json={"predictions": [{"label": "no"}, error]}))
     with pytest.raises(RowError, match="not_finite: overflow") as caught:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from onnxserve import Client, DeadlineExceeded, RequestFailed, Retry, RowError, Unreachable
@@ -81,6 +82,17 @@ def test_a_row_whose_output_is_not_finite_has_an_error_in_its_place(server):
     assert labels(answers) == ["no", "! not_finite"]
     assert isinstance(answers[1], RowError)
     assert answers[1].row == 1
+
+
+@pytest.mark.parametrize(
+    "row", [[float("inf"), 0], np.array([-np.inf, 0], np.float32), {"a": np.float64("inf"), "b": 0}]
+)
+def test_an_infinite_number_is_an_error_of_its_row_and_not_sent_as_a_missing_one(server, row):
+    answers = client_of(server, rows_per_request=MAX_ROWS).predict("demo", [[1, 0], row, [-1, 0]])
+    assert labels(answers) == ["yes", "! invalid_row", "no"]
+    assert isinstance(answers[1], RowError)
+    assert (answers[1].row, answers[1].where) == (1, "instances[1]")
+    assert server.sizes() == [1, 1]
 
 
 def test_a_row_alone_is_returned_or_its_error_raised(server):

@@ -50,6 +50,6 @@ def test_tensors_of_a_wrong_shape_fail_the_call_and_are_not_taken_apart(server):
 
 @pytest.mark.parametrize("array", [np.array(["a", 5], np.object_), np.array([1.5, 2.5], np.object_)])
 def test_numbers_among_texts_are_not_sent_as_zeros(server, array):
-    with pytest.raises(TypeError, match="holds texts or bytes, got (int|float)"):
+    with pytest.raises(TypeError, match=r"holds texts or bytes, got (int|float)"):
         client_of(server).infer("demo", {"features": array})
     assert server.requests == []
