@@ -181,4 +181,5 @@ def test_a_client_in_typescript_is_compiled_and_asks(demo_gateway: TorchServeCli
     assert "invalid_header: the value of x-api-key" in answers["secret"]
     assert "geheim" not in answers["secret"]
     assert "foreign_answer" in answers["foreign"]
+    assert "invalid_row: a row has an infinite number" in answers["infinite"]
     assert answers["base64"] == "iVBORw=="

@@ -34,6 +34,7 @@ await new SegmentClient({ url, fetch: recording, ...(key && { key }) }).predict(
 const reasonOf = async (options: { key?: string; fetch?: typeof fetch }): Promise<string> =>
   new SegmentClient({ url, ...options }).predict(rows).then(String, String);
 const secret = await reasonOf({ key: 'geheim\u0000' });
+const infinite = await client.predict([[Infinity] as unknown as Row]).then(String, String);
 const foreign = await reasonOf({ fetch: async () => new Response('<html>') });
 
 console.log(
@@ -48,6 +49,7 @@ console.log(
     redirects,
     secret,
     foreign,
+    infinite,
     base64: base64(new Uint8Array([137, 80, 78, 71])),
   }),
 );
