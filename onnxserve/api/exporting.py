@@ -85,6 +85,23 @@ def export(  # noqa: PLR0913 - all but the model are optional
         return job.of_folder(model, files) if isinstance(model, str | os.PathLike) else job.of_object(model, files)
 
 
+def write_file(folder: Path, name: str, content: File) -> None:
+    """Write a file of a definition; DefinitionError if it would lie elsewhere, or can't be read."""
+    place = folder / name
+    if not place.resolve().is_relative_to(folder.resolve()):
+        what = f"{name!r} doesn't lie beside the definition"
+        raise DefinitionError(what, where="files", fix='name it without ".." and from no root')
+    try:
+        text = content if isinstance(content, bytes) else Path(content).read_bytes()
+    except OSError as error:
+        what = f"the file for {name} can't be read: {error.strerror}"
+        raise DefinitionError(
+            what, where=str(error.filename), fix="give an existing path, or the content as bytes"
+        ) from error
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(text)
+
+
 def _silent(_line: str) -> None:
     """Print nothing."""
 
@@ -116,9 +133,7 @@ class _Job:
 
         with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
             for name, content in (files or {}).items():
-                place = Path(scratch) / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(content if isinstance(content, bytes) else Path(content).read_bytes())
+                write_file(Path(scratch), name, content)
             definition, source = define_object(model, self.fields | self._rows_field, Path(scratch))
             return self._run(definition, InMemory(source, self._rows_in_memory))
 

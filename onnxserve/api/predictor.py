@@ -16,11 +16,14 @@ from typing import Any
 import msgspec
 
 from onnxserve.archive import folder_signature, package, unpack_trusted
+from onnxserve.client.answers import OK, raise_first, with_row_errors
+from onnxserve.client.exchange import Incoming
+from onnxserve.client.fault import read_fault
+from onnxserve.client.rows import encode_rows
 from onnxserve.errors import ArchiveError, OnnxserveError
 from onnxserve_handlers.trust.digests import folder_digests
 
-from .refusal import row_error
-from .request import encode_rows
+from .plain_rows import plain_rows
 
 JSON = {"Content-Type": "application/json"}
 _LOADED: dict[str, dict[str, str]] = {}  # digests of the files of each handlers' package that this process imported
@@ -35,7 +38,11 @@ class Predictor:
     def __init__(self, path: Path) -> None:
         folder = Path(tempfile.mkdtemp(prefix="onnxserve-archive-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        unpack_trusted(path, folder)
+        try:
+            unpack_trusted(path, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self._folder, self._lock = folder, threading.Lock()
         self._largest = int(folder_signature(folder)["max_batch"])
         try:
@@ -49,7 +56,8 @@ class Predictor:
 
     def answer(self, rows: Iterable[Any], parameters: Mapping[str, Any]) -> list[Any]:
         """Return a prediction for each row, shape (rows,); RowError for the first row that has none."""
-        predictions, bodies = list[Any](), (encode_rows([row], parameters) for row in rows)
+        numbered = enumerate(plain_rows(rows))
+        predictions, bodies = list[Any](), (encode_rows([row], parameters, number) for number, row in numbered)
         while batch := list(islice(bodies, self._largest)):
             predictions += self._answer_batch(batch, len(predictions))
         return predictions
@@ -60,10 +68,12 @@ class Predictor:
         with self._lock:
             answers = self._handler.handle([{"body": body} for body in bodies], context)
         for number, answer in enumerate(answers):
-            document = msgspec.json.decode(answer)
-            if "error" in document:
-                raise row_error(document["error"], first + number)
-            yield document["predictions"][0]
+            status, _ = context.statuses.get(number, (OK, ""))
+            if status != OK:
+                raise read_fault(Incoming(status, bytes(answer))).row_error(first + number)
+            [prediction] = with_row_errors(msgspec.json.decode(answer)["predictions"], first + number)
+            raise_first([prediction])
+            yield prediction
 
 
 def load_package(folder: Path) -> Any:

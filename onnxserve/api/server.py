@@ -10,25 +10,21 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-import httpx
-import msgspec
-
 from onnxserve.archive import read_version
-from onnxserve.client import loopback
+from onnxserve.client.calls import Calls
+from onnxserve.client.client import Client
+from onnxserve.client.errors import Unreachable
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Canary
 from onnxserve.release import ReleaseService, VersionStatus, release_of
 from onnxserve.supervisor import Version
 
 from .markup import render
+from .plain_rows import plain_rows
 from .predictions import Predictions
-from .refusal import row_error
-from .request import encode_rows
 from .server_process import ServerProcess, start_process
 
 READY_S = 180.0
-ANSWER_S = 60.0
-OF_ROWS = {400, 413, 415, 422}  # statuses that say what is wrong with rows
 NONE: Mapping[str, Any] = MappingProxyType({})
 PathLike = str | os.PathLike[str]
 
@@ -36,30 +32,35 @@ PathLike = str | os.PathLike[str]
 class Server:
     """A running server, which ends with the block, with `close`, with this object or with this process.
 
-    `url` is for clients, `console` for a browser; `state` is the folder of roles, history and logs.
+    `url` is for clients, `console` for a browser; `client` is a client of it, for typed predictions, streams and
+    tensors; `state` is the folder of roles, history and logs.
     """
 
     def __init__(self, process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None = None) -> None:
         self.url = f"http://127.0.0.1:{process.port}"
         self.console = f"http://127.0.0.1:{process.console_port}"
+        self.client = Client(self.url)
         self.state = process.settings.state
         self._process = process
-        self._end = weakref.finalize(self, _end, process, folder)
+        self._end = weakref.finalize(self, _end, process, folder, self.client)
 
     def predict(
         self, model: str, rows: Sequence[Any], *, version: str = "", parameters: Mapping[str, Any] = NONE
     ) -> Predictions:
         """Ask through the gateway in one request, and return a prediction for each row, shape (rows,).
 
-        Rows and `parameters` are as for `Archive.predict`; without `version`, roles decide who answers. RowError for
-        rows that have no prediction; ServerError if the server doesn't answer.
+        Rows and `parameters` are as for `Archive.predict`; without `version`, roles decide which version answers.
+        RowError for the first row that has no prediction; RequestFailed, a ServerError, if the server refuses the
+        request or doesn't answer.
         """
-        path = f"/predictions/{model}" + (f"/{version}" if version else "")
-        answer = self._post(path, encode_rows(rows, parameters))
-        for number, prediction in enumerate(answer["predictions"]):
-            if isinstance(prediction, dict) and "error" in prediction:
-                raise row_error(prediction["error"], number)
-        return Predictions(answer["predictions"], answer["model"], answer["version"])
+        self._check_open()
+        calls, plain = Calls[Any](self.client.settings, model, version, parameters), list(plain_rows(rows))
+        try:
+            answer = self.client.run(calls.whole_answer(plain, calls.deadline(None)))
+        except Unreachable as error:
+            error.fix = error.remedy = f"see whether it ended in {self._process.log}"
+            raise
+        return Predictions(answer.predictions, answer.model, answer.version)
 
     def register(self, archive: PathLike) -> str:
         """Load an archive beside the others, and return its version, which has no role yet.
@@ -119,22 +120,6 @@ class Server:
         if self.closed:
             raise ServerError("the server was closed", where=self.url, fix="start another: onnxserve.serve(archives)")
 
-    def _post(self, path: str, body: bytes) -> dict[str, Any]:
-        self._check_open()
-        try:
-            with loopback(self._process.port).client(ANSWER_S, {"Content-Type": "application/json"}) as client:
-                response = client.post(path, content=body)
-        except httpx.HTTPError as error:
-            raise ServerError(f"no answer: {error}", where=self.url + path, fix=f"see {self._process.log}") from error
-        document = _document(response)
-        if response.is_success:
-            return document
-        error_ = document.get("error", {})
-        if response.status_code in OF_ROWS or error_.get("type") == "not_finite":
-            raise row_error(error_)
-        reason = error_.get("reason") or document.get("message") or "no reason given"
-        raise ServerError(f"{response.status_code}: {reason}", where=self.url + path, fix=error_.get("fix", ""))
-
     def __enter__(self) -> Self:
         return self
 
@@ -147,7 +132,11 @@ class Server:
         return f"<Server {'closed' if self.closed else 'on'} {self.url}>"
 
     def _repr_html_(self) -> str:
-        return render("server", server=self, versions=[] if self.closed else self.status())
+        try:
+            versions = [] if self.closed else self.status()
+        except ServerError as error:
+            return render("server", server=self, versions=[], failure=error.what)
+        return render("server", server=self, versions=versions, failure="")
 
 
 def serve(
@@ -206,14 +195,9 @@ def _recorded(release: ReleaseService, changes: list[str]) -> list[str]:
     return changes
 
 
-def _document(response: httpx.Response) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {"message": response.text}
-
-
-def _end(process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None) -> None:
+def _end(process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None, client: Client | None = None) -> None:
+    if client is not None:
+        client.close()
     process.stop()
     if folder is not None:
         folder.cleanup()

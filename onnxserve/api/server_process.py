@@ -95,9 +95,13 @@ def start_process(store: Path, folder: Path, gateway: Mapping[str, Mapping[str, 
     file, state, log = folder / "gateway.toml", folder / "state", folder / LOG
     file.write_text(gateway_text(gateway), encoding="utf-8")
     try:
-        listen = read_config(file).listen
+        config = read_config(file)
     except GatewayError as error:
         raise GatewayError(error.what, where="gateway", fix=error.fix) from error
+    if config.tls.certificate:
+        what = "a server that a program starts speaks plain HTTP on this machine"
+        raise GatewayError(what, where="gateway: tls", fix="leave tls out, or run `onnxserve serve` for it")
+    listen = config.listen
     settings = Settings(resource("config.properties"), store, state, gateway_file=file)
     options = {"config": settings.config, "store": store, "state": state, "gateway-file": file, "warm-up": 0}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]

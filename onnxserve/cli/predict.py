@@ -41,7 +41,7 @@ def ask(  # noqa: PLR0913 - all but four are optional
     try:
         trusted = ssl.create_default_context(cafile=ca or None)
         transport = address.transport(verify=trusted)
-        with httpx.Client(transport=transport, base_url=address.url, timeout=timeout_s) as client:
+        with httpx.Client(transport=transport, base_url=address.url, timeout=timeout_s, trust_env=False) as client:
             response = client.post(path, content=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise ServerError(f"no answer: {error}", where=f"{address}{path}", fix=NO_ANSWER) from error

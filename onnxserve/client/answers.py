@@ -6,7 +6,8 @@ gets its prediction or its error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from onnxserve_handlers.errors import RequestError
 
 from .errors import RequestFailed
 from .exchange import REQUEST_ID, Exchange, Incoming, Outgoing, Steps
-from .fault import Fault, read_fault, request_failed
+from .fault import Fault, fault_in_place, fault_of, read_fault, request_failed
 from .forms import Form
 
 R = TypeVar("R")
@@ -47,17 +48,20 @@ def answer_rows(form: Form[R], rows: R, size: RequestSize, ask: Ask, first_row: 
             continue
         if start == stop:
             continue
-        outgoing, incoming = yield from ask(form.encode(form.cut(rows, start, stop)))
-        if incoming.status == OK:
-            try:
-                decoded = form.decode(incoming, stop - start)
-            except (ValueError, LookupError, TypeError, RequestError) as error:
-                raise foreign_answer(error, outgoing, incoming) from error
-            answers += [_with_row_errors(answer, first_row + start + index) for index, answer in enumerate(decoded)]
-            continue
-        fault = read_fault(incoming)
-        if not fault.is_of_rows:
-            raise request_failed(fault, outgoing, incoming)
+        try:
+            request = form.encode(form.cut(rows, start, stop))
+        except RowError as error:
+            fault = fault_of(error)
+        else:
+            outgoing, incoming = yield from ask(request)
+            if incoming.status == OK:
+                with expected_form(outgoing, incoming):
+                    decoded = form.decode(incoming, stop - start)
+                answers += with_row_errors(decoded, first_row + start)
+                continue
+            fault = read_fault(incoming)
+            if not fault.is_of_rows:
+                raise request_failed(fault, outgoing, incoming)
         if stop - start == 1:
             answers.append(fault.row_error(first_row + start))
             continue
@@ -77,24 +81,28 @@ def parts_without(fault: Fault, start: int, stop: int) -> list[Part]:
     return [part for part in ((start, bad), (bad, bad + 1), (bad + 1, stop)) if part[0] < part[1]]
 
 
-def foreign_answer(error: Exception, outgoing: Outgoing, incoming: Incoming) -> RequestFailed:
-    """Return the error for an answer of another form."""
-    return RequestFailed(
-        f"the answer isn't one of onnxserve: {error}",
-        status=incoming.status,
-        where=outgoing.path,
-        remedy="check that the URL is the gateway's, and that the model was exported by onnxserve",
-        request_id=outgoing.headers.get(REQUEST_ID, ""),
-    )
+@contextmanager
+def expected_form(outgoing: Outgoing, incoming: Incoming) -> Iterator[None]:
+    """Raise RequestFailed if the block finds that an answer has another form."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, RequestError) as error:
+        raise RequestFailed(
+            f"the answer isn't one of onnxserve: {error}",
+            status=incoming.status,
+            where=outgoing.path,
+            remedy="check that the URL is the gateway's, and that the model was exported by onnxserve",
+            request_id=outgoing.headers.get(REQUEST_ID, ""),
+        ) from error
 
 
-def _with_row_errors(answer: Any, row: int) -> Any:
-    """Return a prediction, or the error that stands in its place."""
-    if not isinstance(answer, dict) or answer.keys() != {"error"}:
-        return answer
-    error = answer["error"] if isinstance(answer["error"], dict) else {}
-    fields = {name: str(error.get(name, "")) for name in ("type", "reason", "where", "fix")}
-    return Fault(500, fields["type"], fields["reason"], fields["where"], fields["fix"]).row_error(row)
+def with_row_errors(predictions: Sequence[Any], first_row: int = 0) -> list[Any]:
+    """Return predictions with a RowError where the server has an error in a row's place."""
+    faults = map(fault_in_place, predictions)
+    return [
+        answer if fault is None else fault.row_error(first_row + index)
+        for index, (answer, fault) in enumerate(zip(predictions, faults, strict=True))
+    ]
 
 
 def raise_first(answers: list[Any]) -> None:

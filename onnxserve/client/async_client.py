@@ -112,16 +112,17 @@ class AsyncClient:
         if outgoing.method == GRPC:
             return await self._send_call(outgoing)
         try:
-            return incoming(
-                await self._http.request(
-                    outgoing.method,
-                    outgoing.path,
-                    content=outgoing.body,
-                    headers=dict(outgoing.headers),
-                    timeout=timeout(outgoing),
+            async with asyncio.timeout(outgoing.timeout_s):  # httpx limits only each read
+                return incoming(
+                    await self._http.request(
+                        outgoing.method,
+                        outgoing.path,
+                        content=outgoing.body,
+                        headers=dict(outgoing.headers),
+                        timeout=timeout(outgoing),
+                    )
                 )
-            )
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as error:
             return no_answer(error)
 
     async def _send_call(self, outgoing: Outgoing) -> Incoming:

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
-from .answers import OK, Ask, RequestSize, answer_rows, raise_first, typed
+from .answers import OK, Ask, RequestSize, answer_rows, expected_form, raise_first, typed, with_row_errors
 from .errors import RequestFailed
 from .exchange import Deadline, Exchange, Outgoing, Steps
 from .fault import read_fault, request_failed
-from .forms import CallForm, JsonForm, TensorForm, model_path
+from .forms import Answer, CallForm, JsonForm, TensorForm, model_path
 from .predictions import read_prediction
 from .retry import with_retries
 from .rows import Array, Rows, check_rows, rows_as_tensors
@@ -73,14 +73,25 @@ class Calls(Generic[P]):
         ask = partial(self._ask, deadline)
         answers: list[Any]
         if isinstance(rows, Sequence) and not self.settings.grpc:
-            form = JsonForm(self.name, self.version, self.parameters)
-            answers = yield from answer_rows(form, rows, size, ask, first_row)
+            answers = yield from answer_rows(self._json_form(), rows, size, ask, first_row)
         elif len(rows) == 0:
             answers = []
         else:
             tensors = yield from self._tensors(rows, ask)
             answers = yield from answer_rows(self._tensor_form(), tensors, size, ask, first_row)
         return typed(answers, self.convert, self.name)
+
+    def whole_answer(self, rows: Sequence[Any], deadline: Deadline) -> Steps[Answer]:
+        """Return the answer to one request with all rows, which one version gives; RowError for the first bad row."""
+        form = self._json_form()
+        outgoing, incoming = yield from self._ask(deadline, form.encode(rows))
+        if incoming.status != OK:
+            fault = read_fault(incoming)
+            raise fault.row_error(fault.row) if fault.is_of_rows else request_failed(fault, outgoing, incoming)
+        with expected_form(outgoing, incoming):
+            answer = form.read(incoming, len(rows))
+        raise_first(with_row_errors(answer.predictions))
+        return answer
 
     def prediction(self, row: Any, deadline: Deadline) -> Steps[P]:
         """Return the prediction of one row; raises RowError."""
@@ -109,6 +120,9 @@ class Calls(Generic[P]):
 
     def _ask(self, deadline: Deadline, outgoing: Outgoing) -> Steps[Exchange]:
         return send(self.settings, deadline, outgoing)
+
+    def _json_form(self) -> JsonForm:
+        return JsonForm(self.name, self.version, self.parameters)
 
     def _tensor_form(self) -> TensorForm:
         kind = CallForm if self.settings.grpc else TensorForm

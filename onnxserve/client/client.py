@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from onnxserve.errors import RowError
 from . import grpc_channel
 from .calls import OPENAPI, Calls, fetch, send
 from .exchange import GRPC, Deadline, Incoming, Outgoing, Steps, run
-from .http_exchange import incoming, limits, no_answer, timeout
+from .http_exchange import limits, no_answer, read_incoming, timeout
 from .options import Options
 from .predictions import Prediction, read_prediction
 from .rows import Array, Rows
@@ -123,16 +124,16 @@ class Client:
     def _send(self, outgoing: Outgoing) -> Incoming:
         if outgoing.method == GRPC:
             return self._send_call(outgoing)
+        end = time.monotonic() + outgoing.timeout_s
         try:
-            return incoming(
-                self._http.request(
-                    outgoing.method,
-                    outgoing.path,
-                    content=outgoing.body,
-                    headers=dict(outgoing.headers),
-                    timeout=timeout(outgoing),
-                )
-            )
+            with self._http.stream(
+                outgoing.method,
+                outgoing.path,
+                content=outgoing.body,
+                headers=dict(outgoing.headers),
+                timeout=timeout(outgoing),
+            ) as response:
+                return read_incoming(response, end)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return no_answer(error)
 

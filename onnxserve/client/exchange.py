@@ -22,7 +22,7 @@ class Outgoing:
 
     path: str
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # a key may be among them
     method: str = "POST"
     timeout_s: float = 0.0
 

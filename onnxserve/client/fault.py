@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -52,12 +53,17 @@ class Fault:
         match = PLACE.match(self.where)
         return int(match[1]) if match else None
 
-    def row_error(self, row: int) -> RowError:
-        """Return the error of a row that was alone in its request; `row` is its number in the call."""
-        where = PLACE.sub(f"instances[{row}]", self.where)
+    def row_error(self, row: int | None) -> RowError:
+        """Return the error of a row; `row` is its number in the call, None where no row is named."""
+        where = self.where if row is None else PLACE.sub(f"instances[{row}]", self.where)
         return RowError(
             type=self.type, reason=self.reason, where=where, remedy=self.remedy, row=row, status=self.status
         )
+
+
+def fault_of(error: RowError) -> Fault:
+    """Return the fault of a row that can't be sent."""
+    return Fault(error.status, error.type, error.reason, error.where, error.remedy)
 
 
 class ErrorBody(msgspec.Struct):
@@ -86,6 +92,15 @@ def read_fault(incoming: Incoming) -> Fault:
         body = document.error
         return Fault(incoming.status, body.type, body.reason, body.where, body.fix)
     return read_line(incoming.status, document.error or document.message or "no reason given")
+
+
+def fault_in_place(answer: Any) -> Fault | None:
+    """Return the error that stands in the place of a row's prediction; None for a prediction."""
+    if not isinstance(answer, dict) or answer.keys() != {"error"}:
+        return None
+    error = answer["error"] if isinstance(answer["error"], dict) else {}
+    fields = {name: str(error.get(name, "")) for name in ("type", "reason", "where", "fix")}
+    return Fault(500, fields["type"], fields["reason"], fields["where"], fields["fix"])
 
 
 def read_line(status: int, text: str) -> Fault:

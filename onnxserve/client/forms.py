@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -52,9 +53,11 @@ def check_count(answered: int, rows: int) -> None:
 
 
 class Answer(msgspec.Struct):
-    """The part of an answer that matters here."""
+    """An answer: a prediction for each row, and the model and the version that gave them."""
 
     predictions: list[Any]
+    model: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,24 @@ class JsonForm:
 
     def encode(self, rows: Sequence[Any]) -> Outgoing:
         """Return the request for these rows."""
-        path = f"/predictions/{self.model}" + (f"/{self.version}" if self.version else "")
+        path = f"/predictions/{quote(self.model, safe='')}"
+        path += f"/{quote(self.version, safe='')}" if self.version else ""
         return Outgoing(path, encode_rows(rows, self.parameters), {"content-type": JSON})
 
     def decode(self, incoming: Incoming, rows: int) -> list[Any]:
         """Return a prediction or an error for each row."""
-        predictions = msgspec.json.decode(incoming.body, type=Answer).predictions
-        check_count(len(predictions), rows)
-        return predictions
+        return self.read(incoming, rows).predictions
+
+    def read(self, incoming: Incoming, rows: int) -> Answer:
+        """Return the whole answer; ValueError if it isn't of this form."""
+        answer = msgspec.json.decode(incoming.body, type=Answer)
+        check_count(len(answer.predictions), rows)
+        return answer
 
 
 def model_path(model: str, version: str) -> str:
     """Return V2's path of a model."""
-    return f"/v2/models/{model}" + (f"/versions/{version}" if version else "")
+    return f"/v2/models/{quote(model, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
 
 
 @dataclass(frozen=True)

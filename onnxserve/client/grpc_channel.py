@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ServerError
@@ -34,10 +35,8 @@ def open_channel(settings: Settings, kind: Any) -> Any:
     target = f"unix:{address.path}" if address.path else address.url.partition("://")[2]
     if not address.url.startswith("https:"):
         return kind.insecure_channel(target, options=OPTIONS)
-    authorities = None
-    if settings.ca:
-        with open(settings.ca, "rb") as file:  # noqa: PTH123 - the name may be any path
-            authorities = file.read()
+    settings.trust()  # ServerError for a file that has no certificate
+    authorities = Path(settings.ca).read_bytes() if settings.ca else None
     return kind.secure_channel(target, grpc.ssl_channel_credentials(authorities), options=OPTIONS)
 
 

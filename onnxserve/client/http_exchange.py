@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 
 from .exchange import Incoming, Outgoing
@@ -18,8 +20,18 @@ def timeout(outgoing: Outgoing) -> httpx.Timeout:
     return httpx.Timeout(outgoing.timeout_s, connect=min(CONNECT_S, outgoing.timeout_s))
 
 
+def read_incoming(response: httpx.Response, end: float) -> Incoming:
+    """Read an answer; httpx.ReadTimeout if it isn't whole at `end` [s of time.monotonic], as httpx limits each read."""
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if time.monotonic() > end:
+            raise httpx.ReadTimeout("the answer takes too long")
+    return Incoming(response.status_code, bytes(content), response.headers)
+
+
 def incoming(response: httpx.Response) -> Incoming:
-    """Return an answer."""
+    """Return an answer that was read."""
     return Incoming(response.status_code, response.content, response.headers)
 
 

@@ -18,6 +18,8 @@ RETRY_AFTER = "retry-after"
 NO_ANSWER = 0
 TRANSIENT = frozenset({NO_ANSWER, 429, 502, 503})  # worth another try even if the server names no time
 MAYBE = frozenset({504, 507})  # worth another try only if it names one
+LATE = frozenset({NO_ANSWER, 504})  # what a deadline leads to: here, and in gateways that gRPC tells it
+EARLY_S = 0.01  # other clocks may run a little ahead of a deadline's
 SPREAD = 0.25  # of a delay, at most, is added at random: clients that were refused together don't return together
 
 
@@ -63,7 +65,7 @@ def with_retries(outgoing: Outgoing, deadline: Deadline, retry: Retry) -> Steps[
         incoming = yield replace(outgoing, timeout_s=deadline.left())
         assert incoming is not None  # noqa: S101 - a request has an answer, a pause has none
         pause = pause_before_retry(incoming, attempt, retry)
-        if incoming.status == NO_ANSWER and deadline.left() <= 0:
+        if incoming.status in LATE and deadline.left() <= EARLY_S:
             break
         if pause is None or attempt + 1 >= retry.tries or pause >= deadline.left():
             return incoming

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from onnxserve.errors import ServerError
+
 from .address import Address, parse_address
 from .exchange import REQUEST_ID, Outgoing
 from .retry import Retry
 
 TRACE = "traceparent"
 CONNECT_S = 5.0
+SCHEMES = ("http://", "https://", "unix:")
 
 
 def active_traceparent() -> str:
@@ -39,19 +42,22 @@ class Settings:
     """
 
     url: str = "http://127.0.0.1:8000"
-    key: str = ""
-    token: str | Callable[[], str] = ""
+    key: str = field(default="", repr=False)  # no log and no notebook shows a secret
+    token: str | Callable[[], str] = field(default="", repr=False)
     ca: str = ""
     timeout_s: float = 60.0
     retry: Retry = field(default_factory=Retry)
     rows_per_request: int = 64
     concurrency: int = 4
     grpc: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     traceparent: Callable[[], str] = active_traceparent
 
     def __post_init__(self) -> None:
-        """Refuse numbers that can't work."""
+        """Refuse numbers and a URL that can't work."""
+        if not self.url.startswith(SCHEMES):
+            example = "http://127.0.0.1:8000, https://models.example.org or unix:/path/to.sock"
+            raise ServerError(f"{self.url!r} is no server's URL", where="url", fix=f"write it as {example}")
         for name in ("timeout_s", "rows_per_request", "concurrency"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -65,7 +71,11 @@ class Settings:
         """Return what a server's certificate is checked with; False where the connection has no TLS."""
         if not self.url.startswith("https:"):
             return False
-        return ssl.create_default_context(cafile=self.ca or None)
+        try:
+            return ssl.create_default_context(cafile=self.ca or None)
+        except OSError as error:
+            fix = "name a file with the authority's certificate, PEM"
+            raise ServerError(f"no certificate can be read: {error.strerror}", where=self.ca, fix=fix) from error
 
     def address_request(self, outgoing: Outgoing) -> Outgoing:
         """Return a request with the headers that say who asks, and that name it and its trace."""
@@ -78,4 +88,16 @@ class Settings:
         }
         chosen = {name.lower(): value for name, value in self.headers.items()}
         headers = {**{name: value for name, value in own.items() if value}, **chosen, **outgoing.headers}
+        check_header_values(headers)
         return replace(outgoing, headers=headers)
+
+
+def check_header_values(headers: Mapping[str, str]) -> None:
+    """Raise ServerError for a value that HTTP can't carry; the libraries' own errors would show it, a secret or not.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-5.5.
+    """
+    for name, value in headers.items():
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            what = f"the value of {name} has a space at an end, a line break, or a character beyond ASCII"
+            raise ServerError(what, where="key, token or headers of the client", fix="strip what was read from a file")

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
+from .rows import refuse_single_row
+
 T = TypeVar("T")
 Part = tuple[int, list[Any]]  # the number of the first row, and the rows
 
@@ -28,6 +30,7 @@ def stream(
 
     Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory.
     """
+    refuse_single_row(rows)
     executor = ThreadPoolExecutor(concurrency, "predict")
     try:
         under_way = deque[Future[list[T]]]()
@@ -64,6 +67,7 @@ async def async_stream(
     concurrency: int,
 ) -> AsyncIterator[T]:
     """Do what `stream` does in tasks of the running loop."""
+    refuse_single_row(rows)
     under_way = deque[asyncio.Future[list[T]]]()
     try:
         async for part in async_parts_of(rows, rows_per_request):

@@ -63,11 +63,22 @@ def datatype_of(array: Array) -> str:
 
 
 def pack(array: Array) -> bytes:
-    """Return an array's elements, little-endian; texts and bytes each after their length, in 4 bytes."""
+    """Return an array's elements, little-endian; texts and bytes each after their length, in 4 bytes.
+
+    TypeError for an array of objects that aren't texts or bytes, such as numbers beside texts.
+    """
     if is_text(array):
-        contents = [text.encode() if isinstance(text, str) else bytes(text) for text in array.ravel().tolist()]
+        contents = [_content(element) for element in array.ravel().tolist()]
         return b"".join(struct.pack("<I", len(content)) + content for content in contents)
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _content(element: Any) -> bytes:
+    if isinstance(element, str):
+        return element.encode()
+    if isinstance(element, bytes | bytearray | memoryview):
+        return bytes(element)  # of a number, `bytes` would make as many zeros
+    raise TypeError(f"an array of objects holds texts or bytes, got {type(element).__name__}: give numbers a dtype")
 
 
 def unpack(name: str, kind: str, shape: Sequence[int], content: memoryview) -> Array:

@@ -52,8 +52,8 @@ def server_contract(document: bytes, model: str) -> ModelContract:
     """Return what an OpenAPI document says of a model; ServerError if it lacks the model or its schemas."""
     try:
         openapi = msgspec.json.decode(document, type=dict[str, Any])
-        paths = openapi["paths"]
-    except (msgspec.DecodeError, KeyError) as error:
+        paths = msgspec.convert(openapi["paths"], dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
         raise ServerError(f"not an OpenAPI document: {error}", fix="give the URL of the gateway (--url)") from error
     path = f"/predictions/{model}"
     if path not in paths:
@@ -65,7 +65,7 @@ def server_contract(document: bytes, model: str) -> ModelContract:
         )
     try:
         return _described(openapi, model, paths[path]["post"])
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         fix = "its handler was written for TorchServe: ask with onnxserve.Client, whose rows are any JSON"
         raise ServerError(f"the rows of {model!r} are unknown", where="/openapi.json", fix=fix) from error
 

@@ -131,10 +131,11 @@ def test_the_client_that_does_not_block_calls_too(upstream, client):
     asyncio.run(asked())
 
 
-def test_a_slow_answer_ends_with_the_deadline(answering, client):
+@pytest.mark.parametrize("grpc", [False, True], ids=["http", "grpc"])
+def test_a_slow_answer_ends_with_the_deadline(answering, client, grpc):
     answering.delay_s = 5
-    with Client(client.url) as asking, pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
-        asking.predict("demo", [[1, 2]], timeout_s=0.3)
+    with Client(client.url, grpc=grpc) as asking, pytest.raises(DeadlineExceeded, match=r"no answer within 0\.3 s"):
+        asking.predict("demo", TENSORS, timeout_s=0.3)
 
 
 def test_an_address_may_be_a_socket(tmp_path):

@@ -57,7 +57,7 @@ def test_it_answers_as_the_archive_does_in_this_process(server, archive):
 def test_a_refused_row_is_named_as_in_this_process(server):
     with pytest.raises(RowError, match="expected a number") as caught:
         server.predict("circle", [*ROWS, {"x": 1.0, "y": "north"}])
-    assert (caught.value.row, caught.value.type, caught.value.where) == (3, "invalid_row", "row 3, y")
+    assert (caught.value.row, caught.value.type, caught.value.where) == (3, "invalid_row", "instances[3].y")
     with pytest.raises(ServerError, match="404"):
         server.predict("square", ROWS)
 

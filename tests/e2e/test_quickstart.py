@@ -51,7 +51,7 @@ def test_archive_and_server_answer_alike(executed):
     asked = outputs_of(executed, "[[0.0, 0.1], [1.8, -1.7]])")
     assert "<td>inside</td>" in asked
     assert "<td>outside</td>" in asked
-    assert re.search(r"invalid_row: .*\n +where: row 1, y\n +fix: ", outputs_of(executed, "print(error)"))
+    assert re.search(r"invalid_row: .*\n +where: instances\[1\]\.y\n +fix: ", outputs_of(executed, "print(error)"))
 
 
 def test_a_canary_gets_a_part_of_the_requests_until_it_is_taken_back(executed):

@@ -177,4 +177,9 @@ def test_a_client_in_typescript_is_compiled_and_asks(demo_gateway: TorchServeCli
     assert answers["streamed"] == [expected[index % len(rows)] for index in range(1000)]
     assert answers["failure"] == [404, "not_found"]
     assert answers["nobody"] == 0
+    assert set(answers["redirects"]) == {"error"}  # another server would get the key
+    assert "invalid_header: the value of x-api-key" in answers["secret"]
+    assert "geheim" not in answers["secret"]
+    assert "foreign_answer" in answers["foreign"]
+    assert "invalid_row: a row has an infinite number" in answers["infinite"]
     assert answers["base64"] == "iVBORw=="

@@ -25,6 +25,18 @@ for await (const answer of client.stream(many())) streamed.push(isRowError(answe
 const failure = await new SegmentClient({ url, version: '9.9.9' }).predict(rows).catch((reason: unknown) => reason);
 const nobody = await new SegmentClient({ url: 'http://127.0.0.1:9', tries: 2 }).predict(rows).catch((reason: unknown) => reason);
 
+const redirects: unknown[] = [];
+const recording: typeof fetch = (place, init) => {
+  redirects.push(init?.redirect);
+  return fetch(place, init);
+};
+await new SegmentClient({ url, fetch: recording, ...(key && { key }) }).predict(rows);
+const reasonOf = async (options: { key?: string; fetch?: typeof fetch }): Promise<string> =>
+  new SegmentClient({ url, ...options }).predict(rows).then(String, String);
+const secret = await reasonOf({ key: 'geheim\u0000' });
+const infinite = await client.predict([[Infinity] as unknown as Row]).then(String, String);
+const foreign = await reasonOf({ fetch: async () => new Response('<html>') });
+
 console.log(
   JSON.stringify({
     labels,
@@ -34,6 +46,10 @@ console.log(
     streamed,
     failure: failure instanceof RequestFailed ? [failure.status, failure.type] : String(failure),
     nobody: nobody instanceof RequestFailed ? nobody.status : String(nobody),
+    redirects,
+    secret,
+    foreign,
+    infinite,
     base64: base64(new Uint8Array([137, 80, 78, 71])),
   }),
 );

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import onnxserve
+from onnxserve.api.exporting import write_file
 from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
 from tests.helpers.artefacts import write_linear
 
@@ -165,6 +166,22 @@ def test_a_text_model_needs_its_tokenizer(tmp_path):
     given: dict[str, Any] = {"input": {"kind": "text", "max_tokens": 8}, "output": "raw"}
     with pytest.raises(OnnxserveError, match=r"need tokenizer\.json"):
         onnxserve.export(Side(), [("a", None)], files={"golden.jsonl": b'{"input": "a"}'}, store=tmp_path, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("../other.json", b"{}", "doesn't lie beside the definition"),
+        ("/other.json", b"{}", "doesn't lie beside the definition"),
+        ("tokenizer.json", "missing.json", "can't be read: No such file"),
+    ],
+)
+def test_files_lie_beside_the_definition_and_exist(name, content, message, tmp_path):
+    folder = tmp_path / "definition"
+    folder.mkdir()
+    with pytest.raises(DefinitionError, match=message):
+        write_file(folder, name, content)
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_files_are_for_models_in_memory(definition, tmp_path):

@@ -1,15 +1,106 @@
-"""Which archives a server is started with."""
+"""Which archives a server is started with, and how it is asked."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 
 import onnxserve
-from onnxserve.api.server import link_archives
-from onnxserve.errors import ArchiveError, ServerError
+from onnxserve.api.server import Server, link_archives
+from onnxserve.errors import ArchiveError, RowError, ServerError
+from tests.helpers.handler_transport import HandlerTransport, client_of
+from tests.helpers.inference import table_handler
+
+ROWS = [[-1.0, 0.0], np.array([3.0, 0.0], np.float32)]
+
+
+@pytest.fixture
+def handler() -> HandlerTransport:
+    return HandlerTransport(table_handler())
+
+
+def process_of_no_server() -> Any:
+    settings = SimpleNamespace(state=Path("state"))
+    return SimpleNamespace(port=1, console_port=2, settings=settings, log=Path("state/serve.log"), stop=lambda: None)
+
+
+@pytest.fixture
+def server(handler) -> Server:
+    """A server whose process is a handler in this process."""
+    server = Server(process_of_no_server())
+    server.client = client_of(handler)
+    return server
+
+
+def test_it_is_asked_in_one_request_that_is_sent_again_while_it_is_busy(server, handler):
+    handler.first.append(httpx.Response(503, headers={"Retry-After": "0"}))
+    predictions = server.predict("demo", ROWS, parameters={"top_k": 2})
+    assert [prediction["label"] for prediction in predictions] == ["no", "yes"]
+    assert list(predictions[1]["scores"]) == ["yes", "no"]
+    assert (predictions.model, predictions.version) == (handler.handler.signature.model, "1.0")
+    assert handler.sizes() == [2, 2]
+    assert {request.url.path for request in handler.requests} == {"/predictions/demo"}
+
+
+def test_the_first_bad_row_is_raised_and_named(server, handler):
+    with pytest.raises(RowError, match="expected a number") as caught:
+        server.predict("demo", [*ROWS, ["red", 0.0]], version="1.0")
+    assert (caught.value.row, caught.value.where, caught.value.status) == (2, "instances[2].a", 422)
+    assert handler.requests[0].url.path == "/predictions/demo/1.0"
+    with pytest.raises(RowError, match="an infinite number") as caught:
+        server.predict("demo", [*ROWS, [float("inf"), 0.0]])
+    assert caught.value.row == 2
+    error = {"error": {"type": "not_finite", "reason": "overflow", "where": "instances[1]"}}
+    handler.first.append(httpx.Response(200, json={"predictions": [{"label": "no"}, error]}))
+    with pytest.raises(RowError, match="not_finite: overflow") as caught:
+        server.predict("demo", ROWS)
+    assert caught.value.row == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            httpx.Response(404, json={"error": {"type": "unknown_model", "reason": "no demo"}}),
+            "404 unknown_model: no demo",
+        ),
+        (httpx.Response(200, json={"predictions": [1]}), "1 predictions for 2 rows"),
+        (httpx.Response(200, content=b"<html>"), "isn't one of onnxserve"),
+    ],
+)
+def test_an_answer_without_predictions_is_an_error_of_the_request(server, handler, answer, message):
+    handler.first.append(answer)
+    with pytest.raises(onnxserve.RequestFailed, match=message):
+        server.predict("demo", ROWS)
+
+
+def test_a_server_that_ended_is_said_to_be_so_with_its_log(server, handler, monkeypatch):
+    handler.first += [httpx.ConnectError("refused")] * 4
+    with pytest.raises(onnxserve.Unreachable, match="no answer: refused") as caught:
+        server.predict("demo", ROWS)
+    assert caught.value.fix == "see whether it ended in state/serve.log"
+
+    def fail() -> None:
+        raise ServerError("TorchServe doesn't <answer>")
+
+    monkeypatch.setattr(server, "status", fail)
+    page = server._repr_html_()
+    assert server.url in page
+    assert "TorchServe doesn&#39;t &lt;answer&gt;" in page
+
+
+def test_a_closed_server_closes_its_client():
+    server = Server(process_of_no_server())
+    server.close()
+    assert server.client._http.is_closed
+    with pytest.raises(ServerError, match="the server was closed"):
+        server.predict("demo", ROWS)
 
 
 def test_archives_are_named_one_by_one_or_by_their_folder(archive, next_archive, tmp_path):

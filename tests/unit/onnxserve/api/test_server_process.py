@@ -36,3 +36,13 @@ def test_a_section_that_the_gateway_does_not_have_starts_nothing(gateway, tmp_pa
         start_process(tmp_path / "store", tmp_path / "server", gateway)
     assert caught.value.where == "gateway"
     assert not (tmp_path / "server" / "serve.log").exists()
+
+
+def test_tls_is_refused_at_once_since_no_client_in_this_program_would_trust_it(tmp_path):
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    tls = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    with pytest.raises(GatewayError, match="plain HTTP") as caught:
+        start_process(tmp_path / "store", tmp_path / "server", {"tls": tls})
+    assert "onnxserve serve" in caught.value.fix
+    assert not (tmp_path / "server" / "serve.log").exists()

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from onnxserve import AsyncClient
+from onnxserve import AsyncClient, DeadlineExceeded
 from onnxserve.client.predictions import Classification
 from tests.helpers.handler_transport import NO_PAUSE, HandlerTransport, labels
 from tests.helpers.inference import table_handler
@@ -67,3 +67,18 @@ def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
 
     asyncio.run(asked())
     assert len(taken) <= 20 + 4 * 3
+
+
+def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):
+    async def dripping() -> AsyncIterator[bytes]:
+        for _ in range(6000):
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async def ask() -> None:
+        server.first.append(httpx.Response(200, content=dripping()))
+        async with AsyncClient("http://server", transport=server.transport()) as client:
+            with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.2 s"):
+                await client.predict("demo", ROWS[:2], timeout_s=0.2)
+
+    asyncio.run(ask())

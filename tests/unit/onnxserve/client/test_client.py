@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from onnxserve import DeadlineExceeded, RequestFailed, Retry, RowError, Unreachable
+from onnxserve import Client, DeadlineExceeded, RequestFailed, Retry, RowError, Unreachable
 from onnxserve.client.options import Options
 from onnxserve.client.predictions import Classification
 from onnxserve.client.settings import Settings
+from onnxserve.errors import ServerError
 from tests.helpers.fakes import POISON
 from tests.helpers.handler_transport import HandlerTransport, client_of, labels
 from tests.helpers.inference import table_handler
@@ -78,6 +82,17 @@ def test_a_row_whose_output_is_not_finite_has_an_error_in_its_place(server):
     assert labels(answers) == ["no", "! not_finite"]
     assert isinstance(answers[1], RowError)
     assert answers[1].row == 1
+
+
+@pytest.mark.parametrize(
+    "row", [[float("inf"), 0], np.array([-np.inf, 0], np.float32), {"a": np.float64("inf"), "b": 0}]
+)
+def test_an_infinite_number_is_an_error_of_its_row_and_not_sent_as_a_missing_one(server, row):
+    answers = client_of(server, rows_per_request=MAX_ROWS).predict("demo", [[1, 0], row, [-1, 0]])
+    assert labels(answers) == ["yes", "! invalid_row", "no"]
+    assert isinstance(answers[1], RowError)
+    assert (answers[1].row, answers[1].where) == (1, "instances[1]")
+    assert server.sizes() == [1, 1]
 
 
 def test_a_row_alone_is_returned_or_its_error_raised(server):
@@ -221,3 +236,60 @@ def test_files_are_sent_as_base64(server):
     server.first += [httpx.Response(200, json={"predictions": [{"label": "x", "score": 1.0}] * 2})] * 1
     client_of(server).predict("demo", [b"\x89PNG", {"image": b"\x89PNG"}])
     assert json.loads(server.requests[0].content) == {"instances": [{"b64": "iVBORw=="}, {"image": "iVBORw=="}]}
+
+
+def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):
+    def dripping() -> Iterator[bytes]:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            yield b" "
+            time.sleep(0.01)
+
+    server.first.append(httpx.Response(200, content=dripping()))
+    with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.2 s"):
+        client_of(server).predict("demo", ROWS[:2], timeout_s=0.2)
+
+
+def test_a_name_stays_one_part_of_the_path(server):
+    client_of(server).model("demo", version="1.0/../2?x").predict(ROWS[:1])
+    assert server.requests[0].url.raw_path == b"/predictions/demo/1.0%2F..%2F2%3Fx"
+
+
+def test_secrets_are_not_shown():
+    settings = Settings(key="geheim", token="geheim", headers={"x-tenant": "geheim"})
+    assert "geheim" not in repr(settings)
+    with Client(key="geheim") as client:
+        assert "geheim" not in repr(
+            client.settings.address_request(client.model("demo")._calls._json_form().encode([]))
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"key": "geheim\n"}, "x-api-key"),
+        ({"token": lambda: "geheim\r\nx-tenant: b"}, "authorization"),
+        ({"headers": {"x-tenant": "gehe\u2026im"}}, "x-tenant"),
+    ],
+)
+def test_a_value_that_no_header_can_have_is_refused_without_being_shown(server, options, name):
+    with pytest.raises(ServerError, match=f"the value of {name} has") as caught:
+        client_of(server, **options).predict("demo", ROWS[:1])
+    assert "gehe" not in f"{caught.value}{caught.value.__cause__}{caught.value.__context__}"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://server", ""])
+def test_a_url_without_its_scheme_is_refused_at_once(url):
+    with pytest.raises(ServerError, match=r"is no server's URL(.|\n)*http://127\.0\.0\.1:8000"):
+        Client(url)
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_file_without_a_certificate_is_named(content, tmp_path):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ServerError, match="no certificate can be read") as caught:
+        Client("https://server", ca=str(path))
+    assert caught.value.where == str(path)

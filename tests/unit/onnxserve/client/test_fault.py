@@ -7,7 +7,7 @@ import json
 import pytest
 
 from onnxserve.client.exchange import Incoming
-from onnxserve.client.fault import Fault, read_fault
+from onnxserve.client.fault import Fault, fault_in_place, read_fault
 from onnxserve_handlers.errors import InvalidRow, NotFinite
 from onnxserve_handlers.protocols.v2_http import error_line
 
@@ -51,3 +51,16 @@ def test_the_row_is_counted_as_the_caller_counts_it():
     error = Fault(422, "invalid_row", "reason", "instances[0].a", "fix").row_error(70)
     assert (error.where, error.row, error.type, error.remedy) == ("instances[70].a", 70, "invalid_row", "fix")
     assert str(error) == "invalid_row: reason\n  where: instances[70].a\n  fix:   fix"
+
+
+def test_a_request_that_names_no_row_keeps_its_place():
+    error = Fault(413, "too_large", "too many bytes", "gateway").row_error(None)
+    assert (error.where, error.row, error.status) == ("gateway", None, 413)
+
+
+def test_an_error_in_a_row_s_place_is_told_from_a_prediction_with_such_a_field():
+    assert fault_in_place({"error": {"type": "not_finite", "reason": "overflow"}}) == Fault(
+        500, "not_finite", "overflow"
+    )
+    assert fault_in_place({"error": 0.1, "value": 3.0}) is None
+    assert fault_in_place([1.0]) is None

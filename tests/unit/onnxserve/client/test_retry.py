@@ -72,6 +72,8 @@ def test_the_last_answer_is_returned_if_the_pause_would_outlast_the_deadline():
 def test_no_answer_within_the_deadline_is_an_error_of_its_own():
     with pytest.raises(DeadlineExceeded, match="no answer within 10 s"):
         Clock([refused(0, took_s=10)]).ask(10)
+    with pytest.raises(DeadlineExceeded, match="no answer within 10 s"):
+        Clock([refused(504, took_s=9.995)]).ask(10)  # a gateway that was told the deadline
 
 
 SOON = {"retry_after": "0"}

@@ -57,3 +57,10 @@ def test_a_stream_has_several_requests_under_way(server):
 
     client = Client("http://server", transport=httpx.MockTransport(together), rows_per_request=3, concurrency=3)
     assert labels(list(client.stream("demo", ROWS[:9]))) == LABELS[:9]
+
+
+@pytest.mark.parametrize("rows", ["good film", b"\x89PNG", {"a": 1.0}])
+def test_a_row_alone_is_not_streamed_in_parts(server, rows):
+    with pytest.raises(TypeError, match=r"send one row as \[row\]"):
+        next(client_of(server).stream("demo", rows))
+    assert server.requests == []

@@ -46,3 +46,10 @@ def test_tensors_of_a_wrong_shape_fail_the_call_and_are_not_taken_apart(server):
     with pytest.raises(RequestFailed, match="422 invalid_row"):
         client_of(server).predict("demo", {"features": np.zeros((5, 3), np.float32)})
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("array", [np.array(["a", 5], np.object_), np.array([1.5, 2.5], np.object_)])
+def test_numbers_among_texts_are_not_sent_as_zeros(server, array):
+    with pytest.raises(TypeError, match=r"holds texts or bytes, got (int|float)"):
+        client_of(server).infer("demo", {"features": array})
+    assert server.requests == []

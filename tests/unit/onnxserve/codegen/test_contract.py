@@ -47,9 +47,12 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are():
 def test_a_model_whose_rows_are_unknown_has_no_typed_client():
     with pytest.raises(ServerError, match="rows of 'foreign' are unknown"):
         server_contract(document(foreign={"requestBody": {"content": {"*/*": {"schema": {}}}}}), "foreign")
+    demo = json.loads(document(demo=described()).replace(b'"maxItems": 6', b'"maxItems": "many"'))
+    with pytest.raises(ServerError, match="rows of 'demo' are unknown"):
+        server_contract(json.dumps(demo).encode(), "demo")
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]"])
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"paths": null}', b'{"paths": "\xff"}'])
 def test_another_document_is_refused(body):
     with pytest.raises(ServerError, match="not an OpenAPI document"):
         server_contract(body, "demo")
