@@ -17,8 +17,9 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
-from tests.helpers.browser import HOLD, LET_GO, WAIT_S, chromium, playground_answer, playground_reply, text
+from tests.helpers.browser import WAIT_S, chromium, playground_answer, playground_reply, text
 from tests.helpers.model_server import SERVED, ModelServer, model_server
+from tests.helpers.playground import choose, opened
 from tests.helpers.task_models import MODELS, picture, sound
 
 PHONE = (360, 800)
@@ -30,15 +31,6 @@ PASTE = """
 const area = document.getElementById('play-csv');
 area.value = arguments[0];
 area.dispatchEvent(new Event('input', { bubbles: true }));
-"""
-WITHOUT_WORKLETS = """
-AudioWorklet.prototype.addModule = () => Promise.reject(new Error('no worklet'));
-const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
-media.getUserMedia = async (wanted) => {
-  const stream = await open(wanted);
-  window.tracks = stream.getTracks();
-  return stream;
-};
 """
 
 
@@ -61,19 +53,6 @@ def page(browser: webdriver.Chrome, server: ModelServer) -> Iterator[webdriver.C
     yield browser
     entries = [entry for entry in browser.get_log("browser") if entry["source"] != "network"]
     assert [entry for entry in entries if entry["level"] == "SEVERE"] == []
-
-
-def opened(browser: webdriver.Chrome, server: ModelServer) -> None:
-    browser.get(server.page)
-    WebDriverWait(browser, WAIT_S).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, "#play-model option"))
-
-
-def choose(page: webdriver.Chrome, model: str, **fields: str) -> None:
-    Select(page.find_element(By.ID, "play-model")).select_by_visible_text(model)
-    for name, value in fields.items():
-        field = page.find_element(By.CSS_SELECTOR, f"#play-row [name={name}], #play-parameters [name={name}]")
-        field.clear()
-        field.send_keys(value)
 
 
 def choose_file(page: webdriver.Chrome, model: str, path: Path, content: str, shown: str) -> None:
@@ -246,27 +225,6 @@ def test_an_error_stands_at_its_field_with_place_and_remedy(page):
     choose(page, "detection")
     page.find_element(By.CSS_SELECTOR, "#play [type=submit]").click()
     assert "there is no file: the model reads an image" in invalid(page)[1]
-
-
-def test_an_answer_that_comes_late_is_not_shown_as_that_of_another_model(page, server):
-    choose(page, "classification", text="kind")
-    page.execute_script(HOLD, "/ask/")
-    page.find_element(By.CSS_SELECTOR, "#play [type=submit]").click()
-    choose(page, "regression")
-    page.execute_async_script(LET_GO)
-    assert server.upstream.requests[-1].path.endswith("/classification/1.0.0")
-    assert text(page, "#play-shown") == "Ask the model to see what it predicts."
-    assert text(page, "#play-time") == ""
-
-
-def test_a_microphone_is_let_go_if_the_browser_cannot_record(page):
-    choose(page, "multilabel")
-    page.execute_script(WITHOUT_WORKLETS)
-    page.find_element(By.XPATH, "//button[text()='Record']").click()
-    stopped = "return window.tracks?.every((track) => track.readyState === 'ended')"
-    WebDriverWait(page, WAIT_S).until(lambda page: page.execute_script(stopped))
-    assert "no worklet" in text(page, "#play-row .refusal")
-    assert page.find_element(By.XPATH, "//button[text()='Record']").is_enabled()
 
 
 def test_an_error_is_gone_with_the_next_answer(page):
