@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from onnxserve.admin import server as admin_server
+from onnxserve.admin.steps import plan
 from onnxserve.gateway.config import Deadline
 from onnxserve.release import ReleaseService
 from tests.helpers import plain_http
@@ -185,13 +185,13 @@ def test_evidence_is_shown_to_everybody_on_the_machine_and_rows_to_operators(con
 
 
 def test_a_step_that_takes_longer_than_an_answer_of_a_model_may_is_answered(open_gateway, tmp_path, monkeypatch):
-    steps, slow = release(tmp_path, FakeTorchServe(["1.0", "2.0"])), admin_server.plan
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
 
     def plan_slowly(*words: Any) -> dict[str, Any]:
         time.sleep(2)  # twice as long
-        return slow(*words)
+        return plan(*words)
 
-    monkeypatch.setattr(admin_server, "plan", plan_slowly)
+    monkeypatch.setattr("onnxserve.admin.server.plan", plan_slowly)
     with administered(open_gateway(deadline=Deadline(answer_s=1)), steps, tmp_path / "admin") as console:
         answer = console.post("plan", CANARY, console.key())
     assert (answer.status_code, answer.json().get("changes")) == (200, CHANGES)
