@@ -18,7 +18,6 @@ from onnxserve.release.transitions import model_of
 from .operators import Refusal
 
 Name = Annotated[str, Meta(max_length=128)]
-CHANGED = "the roles changed since the plan was shown"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,13 +46,10 @@ def plan(release: ReleaseService, step: Step) -> dict[str, Any]:
 def apply(release: ReleaseService, accepted: AcceptedStep) -> dict[str, Any]:
     """Take the step and return its changes.
 
-    Refusal with 409 if it would change anything else than the operator accepted, ReleaseError if it is refused.
+    ReleaseError if it is refused, as it is if it would change anything else than the operator accepted.
     `warning` says what the history lacks if the disk is full.
     """
-    planned = take(release, accepted.step, plan=True)
-    if tuple(planned) != accepted.changes:
-        raise Refusal(409, "conflict", CHANGED, "look at the plan again")
-    changes = take(release, accepted.step, plan=False)
+    changes = take(release.accepting(accepted.changes), accepted.step, plan=False)
     try:
         release.history.check_written()
     except HistoryNotWritten as error:

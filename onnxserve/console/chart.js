@@ -88,7 +88,7 @@ class Chart {
 
   options() {
     return {
-      legend: { show: false }, padding: [8, 8, 0, 0],
+      legend: { show: false }, padding: [8, 18, 0, 0], // half of the last time lies beyond the axis
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       hooks: { setCursor: [({ cursor }) => this.read(cursor.idx ?? this.data[0].length - 1, cursor.idx !== null && cursor.idx !== undefined)] },
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? 1.1 * most : 1] } },

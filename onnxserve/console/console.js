@@ -14,12 +14,13 @@ import { isOperator, operator } from './service.js';
 import { startTheme } from './theme.js';
 import { Traffic } from './traffic.js';
 
-const PERIOD_MS = 3000, RELEASES = 20, MODEL = /^#\/models\/(.+)$/;
+const PERIOD_MS = 3000, RELEASES = 20, HISTORY_BYTES = 262144, // of the end of the history, which only grows
+  MODEL = /^#\/models\/(.+)$/;
 const traffic = new Traffic();
 let view = null, playground = null, page = null;
 
-async function get(path, kind) {
-  const reply = await fetch(path, { cache: 'no-store' });
+async function get(path, kind, headers = {}) {
+  const reply = await fetch(path, { cache: 'no-store', headers });
   if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
   return kind === 'json' ? reply.json() : reply.text();
 }
@@ -27,7 +28,7 @@ async function get(path, kind) {
 async function look() {
   const [about, counters, recent, releases] = await Promise.all([
     get('data/models.json', 'json'), get('/metrics').catch(() => null),
-    get(`data/traffic.json?since=${traffic.last}`, 'json').catch(() => null), get('data/releases.jsonl').catch(() => ''),
+    get(`data/traffic.json?since=${traffic.last}`, 'json').catch(() => null), get('data/releases.jsonl', 'text', { range: `bytes=-${HISTORY_BYTES}` }).catch(() => ''),
   ]);
   if (recent) traffic.merge(recent);
   const samples = parse(counters || '');

@@ -1,7 +1,7 @@
 // Parses Prometheus's text format, and sums samples.
 
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
-const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g, ESCAPED = /\\(.)/g;
 
 export function parse(text) {
   const samples = [];
@@ -9,7 +9,7 @@ export function parse(text) {
     const match = line.startsWith('#') ? null : LINE.exec(line);
     if (match) {
       const labels = {};
-      for (const [, name, value] of (match[2] || '').matchAll(LABEL)) labels[name] = value;
+      for (const [, name, value] of (match[2] || '').matchAll(LABEL)) labels[name] = value.replace(ESCAPED, (_, letter) => (letter === 'n' ? '\n' : letter));
       samples.push({ name: match[1], labels, value: Number(match[3]) });
     }
   }

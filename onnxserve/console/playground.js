@@ -105,10 +105,11 @@ export class Playground {
   }
 
   async send(request) {
-    const headers = request.type ? { 'content-type': request.type } : {}, body = await request.body(), start = performance.now();
+    const { fields } = this, path = `/ask/predictions/${this.select.value}`, headers = request.type ? { 'content-type': request.type } : {};
+    const body = await request.body(), start = performance.now();
     if (this.key.value) headers['x-api-key'] = this.key.value;
-    const reply = await fetch(`/ask/predictions/${this.select.value}`, { method: 'POST', headers, body });
-    const text = await reply.text();
+    const reply = await fetch(path, { method: 'POST', headers, body }), text = await reply.text();
+    if (this.fields !== fields) return; // another model was chosen meanwhile
     this.time.textContent = `${reply.status} in ${(performance.now() - start).toFixed(1)} ms, by version ${reply.headers.get('x-onnxserve-version') || '–'}`;
     await this.show(request, text, reply.ok);
     this.answer.textContent = pretty(text);

@@ -5,9 +5,17 @@ import { build, element, keep } from './cells.js';
 export function parseReleases(text) {
   const events = [];
   for (const line of text.split('\n').filter(Boolean)) {
-    try { events.push(JSON.parse(line)); } catch { /* a line that a crash cut short */ }
+    try {
+      const event = JSON.parse(line);
+      if (isEvent(event)) events.push(event);
+    } catch { /* a line that a crash cut short */ }
   }
   return events.map((event, at) => ({ ...event, key: `${at} ${event.time}` })).reverse();
+}
+
+function isEvent(event) {
+  const { time, model, action, version, changes = [] } = event || {};
+  return Array.isArray(changes) && [time, model, action, version, ...changes].every((part) => typeof part === 'string');
 }
 
 export function drawReleases(list, events, most) {

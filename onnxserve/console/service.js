@@ -10,13 +10,9 @@ export function isOperator(model = '') {
 
 // Signs in; throws an error that says what is wrong with the key.
 export async function signIn(secret) {
+  if (/[^!-~]/.test(secret)) throw new Error('a key has letters, digits, - and _ alone');
+  Object.assign(operator, await ask('operator', {}, secret));
   key = secret;
-  try {
-    Object.assign(operator, await ask('operator'));
-  } catch (error) {
-    signOut();
-    throw error;
-  }
 }
 
 export function signOut() {
@@ -25,8 +21,8 @@ export function signOut() {
 }
 
 // Returns the service's document; throws its error as a sentence with the remedy.
-export async function ask(path, query = {}) {
-  return answered(await fetch(`api/${path}?${new URLSearchParams(query)}`, { cache: 'no-store', headers: key ? { 'x-api-key': key } : {} }));
+export async function ask(path, query = {}, secret = key) {
+  return answered(await fetch(`api/${path}?${new URLSearchParams(query)}`, { cache: 'no-store', headers: secret ? { 'x-api-key': secret } : {} }));
 }
 
 export async function send(path, document) {

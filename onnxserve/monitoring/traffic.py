@@ -58,7 +58,9 @@ class Traffic:
         step = self._current.get(version)
         if step is None or step.number != now:
             if step is None and len(self._current) >= MOST_VERSIONS:
-                return
+                self._forget_idle(now)
+                if len(self._current) >= MOST_VERSIONS:
+                    return
             self._finish(version, step)
             step = self._current[version] = Step(now)
         step.answers += count
@@ -84,6 +86,12 @@ class Traffic:
             for (model, version), points in self._points.items()
         ]
         return msgspec.json.encode({"step_s": STEP_S, "last": now - 1, "versions": versions})
+
+    def _forget_idle(self, now: int) -> None:
+        """Forget versions without a request in the last hour, as those that were retired."""
+        for version in [version for version, step in self._current.items() if step.number < now - STEPS]:
+            del self._current[version]
+            self._points.pop(version, None)
 
     def _finish(self, version: Version, step: Step | None) -> None:
         if step is not None and step.answers:

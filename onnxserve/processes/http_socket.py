@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -19,6 +20,11 @@ class SocketServer(ThreadingMixIn, UnixStreamServer):
         """Give the client an address, which unix sockets lack and the request handler needs."""
         connection, _ = super().get_request()
         return connection, ("local", 0)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report the error of a request, unless the client left before its answer, as a page that is closed does."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class SocketHandler(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import time
 import uuid
@@ -36,6 +37,14 @@ WHOLE = 100.0  # percent
 
 class ReleaseService(Versions):
     """Release steps on one server."""
+
+    accepted: Sequence[str] | None = None  # the changes of roles that a step may make; None for any
+
+    def accepting(self, changes: Sequence[str]) -> ReleaseService:
+        """Return this service, but a step of roles is refused with ReleaseError unless it makes just these changes."""
+        service = copy.copy(self)
+        service.accepted = changes
+        return service
 
     def register(self, archive: Path) -> str:
         """Check an archive, load it beside the others, and store it once a worker is ready; return its version.
@@ -225,6 +234,8 @@ class ReleaseService(Versions):
         before = self.role_store.roles
         if plan:
             return transitions.describe_changes(before, step(before))
+        if self.accepted is not None:
+            step = transitions.require_changes(step, self.accepted)
         after = self.role_store.move(step, before=lambda roles: self._prepare(before, roles, model))
         changes = transitions.describe_changes(before, after)
         self.history.record(model, action, version, [*changes, *why])

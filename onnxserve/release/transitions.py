@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -57,6 +57,18 @@ def require_canary(step: Callable[[Roles], Roles], name: str, canary_id: str) ->
         return step(roles)
 
     return if_current
+
+
+def require_changes(step: Callable[[Roles], Roles], accepted: Sequence[str]) -> Callable[[Roles], Roles]:
+    """Return the step, refused with ReleaseError if it would change anything else than these lines of its plan."""
+
+    def if_accepted(roles: Roles) -> Roles:
+        after = step(roles)
+        if describe_changes(roles, after) != [*accepted]:
+            raise ReleaseError("the roles changed since the plan was shown", fix="look at the plan again")
+        return after
+
+    return if_accepted
 
 
 def set_shadow(roles: Roles, name: str, share: Share | None) -> Roles:

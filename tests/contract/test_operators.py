@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from onnxserve.admin.steps import plan
+from onnxserve.gateway.config import Deadline
 from onnxserve.release import ReleaseService
 from tests.helpers import plain_http
 from tests.helpers.administration import Administered, administered
@@ -178,6 +182,19 @@ def test_evidence_is_shown_to_everybody_on_the_machine_and_rows_to_operators(con
     assert console.get("predictions", console.key(), model="demo", version="1.0").json() == {"rows": []}
     outside = console.get("predictions", console.key(), model="..", version="..")
     assert outside.status_code in (409, 503)
+
+
+def test_a_step_that_takes_longer_than_an_answer_of_a_model_may_is_answered(open_gateway, tmp_path, monkeypatch):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0"]))
+
+    def plan_slowly(*words: Any) -> dict[str, Any]:
+        time.sleep(2)  # twice as long
+        return plan(*words)
+
+    monkeypatch.setattr("onnxserve.admin.server.plan", plan_slowly)
+    with administered(open_gateway(deadline=Deadline(answer_s=1)), steps, tmp_path / "admin") as console:
+        answer = console.post("plan", CANARY, console.key())
+    assert (answer.status_code, answer.json().get("changes")) == (200, CHANGES)
 
 
 def test_without_the_service_the_port_says_so(shared):

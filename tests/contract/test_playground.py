@@ -19,6 +19,7 @@ from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.browser import WAIT_S, chromium, playground_answer, playground_reply, text
 from tests.helpers.model_server import SERVED, ModelServer, model_server
+from tests.helpers.playground import choose, opened
 from tests.helpers.task_models import MODELS, picture, sound
 
 PHONE = (360, 800)
@@ -52,19 +53,6 @@ def page(browser: webdriver.Chrome, server: ModelServer) -> Iterator[webdriver.C
     yield browser
     entries = [entry for entry in browser.get_log("browser") if entry["source"] != "network"]
     assert [entry for entry in entries if entry["level"] == "SEVERE"] == []
-
-
-def opened(browser: webdriver.Chrome, server: ModelServer) -> None:
-    browser.get(server.page)
-    WebDriverWait(browser, WAIT_S).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, "#play-model option"))
-
-
-def choose(page: webdriver.Chrome, model: str, **fields: str) -> None:
-    Select(page.find_element(By.ID, "play-model")).select_by_visible_text(model)
-    for name, value in fields.items():
-        field = page.find_element(By.CSS_SELECTOR, f"#play-row [name={name}], #play-parameters [name={name}]")
-        field.clear()
-        field.send_keys(value)
 
 
 def choose_file(page: webdriver.Chrome, model: str, path: Path, content: str, shown: str) -> None:

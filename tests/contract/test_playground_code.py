@@ -121,7 +121,7 @@ def exchanges(page: webdriver.Chrome, server: ModelServer, folder: Path) -> dict
         reply = playground_reply(page)
         done[model] = Exchange(exchanged(server), reply, code(page))
         (folder / f"{model}.ts").write_text(done[model].programs["typescript"])
-    for path in TYPESCRIPT.iterdir():
+    for path in TYPESCRIPT.glob("*.json"):  # the compiler and its settings, without the programs of other tests
         shutil.copy(path, folder)
     npm = shutil.which("npm")
     assert npm, "apt-get install npm"

@@ -280,7 +280,8 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
         time.sleep(4)
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     policy = plain_http.get(f"{console}/console/").headers["content-security-policy"]
-    assert policy == "default-src 'self'; img-src 'self' data:; media-src data:"
+    assert policy.startswith("default-src 'self'; img-src 'self' data:; media-src data:; ")
+    assert policy.endswith("base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 
 def test_an_address_of_a_model_that_is_gone_leads_back_to_all_models(page):

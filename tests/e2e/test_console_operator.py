@@ -15,7 +15,7 @@ from onnxserve.admin.version_page import read_documents
 from onnxserve_handlers.telemetry.drift import Drift, Profile
 from onnxserve_handlers.telemetry.metrics import VARIABLE, window_file
 from tests.helpers.administration import Administered, administered
-from tests.helpers.browser import WAIT_S, chromium, open_hash, text, texts, violations, wait_text
+from tests.helpers.browser import HOLD, LET_GO, WAIT_S, chromium, open_hash, text, texts, violations, wait_text
 from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running, running
@@ -102,6 +102,7 @@ def test_a_canary_is_planned_taken_promoted_and_rolled_back(operator, server):
     press(operator, "Show the plan")
     wait_text(operator, ".plan", "circle canary: none -> 2.0.0 at 25 %")
     assert "1.0.0 answers it instead" in text(operator, "dialog")
+    assert operator.switch_to.active_element.text == "Cancel"  # a key that is held down applies nothing
     assert violations(operator) == ""
     assert server.release.role_store.roles.models["circle"].canary is None
     press(operator, "Apply")
@@ -122,6 +123,21 @@ def test_a_canary_is_planned_taken_promoted_and_rolled_back(operator, server):
     assert [event.action for event in events] == ["canary", "promote", "rollback"]
     assert all(event.by.startswith("ops (key ") for event in events)
     assert "by ops (key " in texts(operator, "#model .timeline > li")[0]
+
+
+def test_a_plan_that_comes_late_does_not_take_the_place_of_another_dialog(operator):
+    operator.execute_script(HOLD, "api/plan")
+    press(operator, "Promote…")
+    operator.find_element(By.CSS_SELECTOR, "dialog").send_keys(Keys.ESCAPE)
+    press(operator, "Canary…")
+    operator.execute_async_script(LET_GO)
+    assert text(operator, "#dialog-title") == "Canary circle 2.0.0"
+    assert texts(operator, ".plan") == []
+
+
+def test_a_key_with_other_letters_is_refused_in_words(page):
+    sign_in(page, "osk_schlüssel\u2026")
+    wait_text(page, "dialog .bad", "a key has letters, digits")
 
 
 def test_a_plan_that_holds_no_longer_is_not_taken(operator, server):

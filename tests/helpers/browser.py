@@ -15,6 +15,17 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 WAIT_S = 90  # a busy machine opens a page slowly
 
+# Holds back the page's next request whose address begins as named, until LET_GO; then a moment passes, in which the
+# page works on the answer.
+HOLD = """
+const send = window.fetch, [start] = arguments;
+window.fetch = (address, options) => {
+  if (!address.startsWith(start) || window.letGo) return send(address, options);
+  return new Promise((answer) => { window.letGo = () => send(address, options).then(answer); });
+};
+"""
+LET_GO = "const [done] = arguments; window.letGo().then(() => setTimeout(done, 500));"
+
 
 @contextlib.contextmanager
 def chromium() -> Iterator[webdriver.Chrome]:

@@ -64,7 +64,7 @@ export class CodeTabs {
 }
 
 function tab(name, choose) {
-  const element = node('button', { type: 'button', role: 'tab', id: `play-tab-${name}`, 'aria-controls': `play-${name}` }, LANGUAGES[name][0]);
+  const element = node('button', { type: 'button', role: 'tab', className: 'quiet', id: `play-tab-${name}`, 'aria-controls': `play-${name}` }, LANGUAGES[name][0]);
   element.addEventListener('click', choose);
   return element;
 }

@@ -23,6 +23,9 @@ export class Recorder {
     try {
       if (this.context) await this.end();
       else await this.begin();
+    } catch (error) {
+      await this.close();
+      throw error;
     } finally {
       this.button.disabled = false;
     }

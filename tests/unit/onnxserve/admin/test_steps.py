@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 
-from onnxserve.admin.operators import Refusal
 from onnxserve.admin.steps import AcceptedStep, Step, apply, plan
 from onnxserve.errors import ReleaseError
 from onnxserve.gateway import Canary
-from onnxserve.release import ReleaseService
+from onnxserve.release import ReleaseService, transitions
 from tests.helpers.fakes import FakeTorchServe
 from tests.helpers.releases import release
 
@@ -50,12 +52,41 @@ def test_a_plan_that_holds_no_longer_is_not_carried_out(tmp_path):
     steps = release(tmp_path, FakeTorchServe(["1.0", "2.0", "3.0"]))
     planned = tuple(plan(steps, CANARY)["changes"])
     steps.canary("demo", Canary("3.0", 50))
-    with pytest.raises(Refusal, match="the roles changed") as refused:
+    with pytest.raises(ReleaseError, match="the roles changed"):
         apply(steps, AcceptedStep(CANARY, planned))
-    assert refused.value.status == 409
     canary = steps.role_store.roles.models["demo"].canary
     assert canary is not None
     assert (canary.version, canary.percent) == ("3.0", 50)
+
+
+def test_a_step_that_comes_between_the_check_of_a_plan_and_the_step_is_not_lost(tmp_path, monkeypatch):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0", "3.0"]))
+    planned = tuple(plan(steps, CANARY)["changes"])
+    prepare, others = ReleaseService._prepare, [Canary("3.0", 50)]
+
+    def meet_another_operator(*roles: Any) -> None:
+        prepare(*roles)
+        if others:
+            steps.role_store.move(partial(transitions.set_canary, name="demo", share=others.pop()))
+
+    monkeypatch.setattr(ReleaseService, "_prepare", meet_another_operator)
+    with pytest.raises(ReleaseError, match="the roles changed"):
+        apply(steps, AcceptedStep(CANARY, planned))
+    canary = steps.role_store.roles.models["demo"].canary
+    assert canary is not None
+    assert (canary.version, canary.percent) == ("3.0", 50)
+
+
+def test_the_rollback_of_a_canary_that_has_ended_meanwhile_does_not_replace_the_stable_version(tmp_path):
+    steps = release(tmp_path, FakeTorchServe(["1.0", "2.0", "3.0"]))
+    steps.promote("demo", "2.0")
+    steps.canary("demo", Canary("3.0", 5))
+    step = Step("rollback", "demo")
+    planned = tuple(plan(steps, step)["changes"])
+    steps.rollback("demo")  # as the controller does
+    with pytest.raises(ReleaseError, match="the roles changed"):
+        apply(steps, AcceptedStep(step, planned))
+    assert steps.role_store.roles.models["demo"].stable == "2.0"
 
 
 def test_a_version_that_is_not_ready_gets_no_traffic_from_the_console_either(tmp_path):

@@ -75,6 +75,20 @@ def test_versions_beyond_a_bound_are_not_kept(monkeypatch):
     assert {version: kept[0][1] for version, kept in points(traffic).items()} == {"1.0": 2, "2.0": 1}
 
 
+def test_versions_that_were_retired_make_room_for_new_ones(monkeypatch):
+    monkeypatch.setattr(traffics, "MOST_VERSIONS", 2)
+    clock = Clock()
+    traffic = Traffic(clock)
+    for version in ("1.0", "2.0"):
+        traffic.add(("demo", version), "200", 0.1, 1, refused=False)
+    clock.now += STEPS
+    traffic.add(("demo", "2.0"), "200", 0.1, 1, refused=False)
+    clock.now += 1
+    traffic.add(("demo", "3.0"), "200", 0.1, 1, refused=False)
+    clock.now += 1
+    assert points(traffic).keys() == {"2.0", "3.0"}
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [

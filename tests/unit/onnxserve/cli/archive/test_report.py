@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import zipfile
@@ -59,8 +60,34 @@ def test_it_takes_times_from_the_evidence_beside_the_archive(old, monkeypatch, c
     assert "2.0 times as fast as torch" in output.read_text()
 
 
+def test_what_was_proven_is_read_from_the_archive_alone(old, monkeypatch, capsys, tmp_path):
+    evidence = evidence_of(old)
+    proven = {**evidence, "summary": {**evidence["summary"], "bound": 0.0, "rows": 987654}}
+    old.with_suffix(".evidence.json").write_text(json.dumps({**proven, "archive": {"file": "x", "sha256": "f" * 64}}))
+    output = tmp_path / "page.html"
+    assert run("archive", "report", str(old), "-o", str(output), monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    page = output.read_text()
+    assert "987654" not in page
+    assert hashlib.sha256(old.read_bytes()).hexdigest() in page
+
+
+def test_a_report_never_replaces_its_archive(old, monkeypatch, capsys):
+    content = old.read_bytes()
+    code, _, err = run("archive", "report", str(old), "-o", str(old), monkeypatch=monkeypatch, capsys=capsys)
+    assert (code != 0, "would replace the archive" in err) == (True, True)
+    assert old.read_bytes() == content
+
+
 @pytest.mark.parametrize(
-    "damage", [{"summary": {}}, {"summary": 5}, {"variants": [{}]}, {"certify": {"tests": 5}}, {"parity": [7]}]
+    "damage",
+    [
+        {"summary": {}},
+        {"summary": 5},
+        {"variants": [{}]},
+        {"certify": {"tests": 5}},
+        {"parity": [7]},
+        {"timings": [{"variant": "torch", "threads": 1, "batch": 1, "ms": 0}], "served": {"threads": 1, "batch": 1}},
+    ],
 )
 def test_damaged_evidence_is_an_error_in_words(old, monkeypatch, capsys, tmp_path, damage):
     forged, output = with_evidence(old, {**evidence_of(old), **damage}), tmp_path / "page.html"
