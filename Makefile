@@ -34,11 +34,13 @@ server:
 $(CUSTOMERS): models/churn/data.py | $(STAMP)
 	$(BIN)/python models/churn/data.py
 
-# The server has the terminal, so the export writes to a log.
+# The server has the terminal, so the export writes to a log. make ends the shell alone, which ends the export with it: a
+# shell that waits for a program in the foreground would leave it behind.
 define EXPORT_AND_JOIN
 @echo "$*: exporting beside the server; the log is logs/export-$*.log"
 @mkdir -p logs
-@$(EXPORT_ALONE) >logs/export-$*.log 2>&1 || { tail -n 5 logs/export-$*.log; exit 1; }
+@trap 'kill $$!; wait; exit 1' INT TERM; $(EXPORT_ALONE) >logs/export-$*.log 2>&1 & \
+  wait $$! || { tail -n 5 logs/export-$*.log; exit 1; }
 @$(BIN)/onnxserve release ready --wait 60 >/dev/null && $(BIN)/onnxserve release register $(STORE)/$*-[0-9]*.mar
 endef
 

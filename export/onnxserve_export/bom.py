@@ -30,7 +30,7 @@ def bom(state: ExportState) -> dict[str, Any]:
         "description": f"{state.chosen.variant} graph, model.onnx",
     }
     sources = [source(number, pinned) for number, pinned in enumerate(definition.sources)]
-    needs = packages(needs_of(definition.input.kind))
+    needs = packages(needs_of(definition.input.kind, state.provider))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",

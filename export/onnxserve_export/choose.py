@@ -19,7 +19,7 @@ from .preprocess import probe_alone, served_batches
 from .records import Candidate, Timing
 from .sequence import order_candidates
 from .step import Step
-from .timing import Timed, cpus, graph_runner, take_turns
+from .timing import Run, Timed, cpus, graph_runner, take_turns
 from .variants import FP32, GPUS, OPENVINO
 
 SINGLES = 8  # rows timed one at a time
@@ -46,7 +46,7 @@ def time_candidates(state: ExportState, candidates: list[Candidate]) -> list[Tim
         runs = {graph.variant: graph_runner(graph.path, threads, state.provider) for graph in candidates}
         runs[state.model.name] = state.model.runner(threads)
         if compares_openvino(state) and threads == served_threads(state):
-            runs |= {on_openvino(graph.variant): graph_runner(graph.path, threads, OPENVINO) for graph in candidates}
+            runs |= openvino_runners(state, candidates, singles[:1])
         for batch in sorted({1, size}):
             parts = singles if batch == 1 else full
             timed = [
@@ -61,6 +61,22 @@ def compares_openvino(state: ExportState) -> bool:
     """Return whether candidates are timed on OpenVINO beside the provider that is to serve."""
     provider = state.definition.serve.provider
     return has_openvino() and provider not in {*GPUS, OPENVINO}
+
+
+def openvino_runners(state: ExportState, candidates: list[Candidate], rows: list[Arrays]) -> dict[str, Run]:
+    """Return the runners of those candidates that run rows on OpenVINO; say why others don't."""
+    runs: dict[str, Run] = {}
+    for candidate in candidates:
+        try:
+            run = graph_runner(candidate.path, served_threads(state), OPENVINO)
+            for row in rows:
+                run(row)
+        except Exception as error:  # noqa: BLE001 - a comparison that fails, whatever its type, refuses nothing
+            [reason, *_] = [*str(error).splitlines(), "no reason given"]
+            state.say(f"      {candidate.variant}: not timed on OpenVINO: {reason}")
+        else:
+            runs[on_openvino(candidate.variant)] = run
+    return runs
 
 
 def on_openvino(variant: str) -> str:

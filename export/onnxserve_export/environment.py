@@ -5,12 +5,10 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from onnxserve.archive.needs import version_of
-from onnxserve_handlers.runtime.openvino import BUILD, PLUGIN
+from onnxserve.archive.needs import PROVIDERS, version_of
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "asimdhp", "i8mm")
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxscript", "nncf", "numpy")
-PROVIDERS = {"openvino": (BUILD, PLUGIN)}  # packages that bring a provider
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> list[str]:

@@ -23,7 +23,7 @@ import onnxruntime as ort
 def session(path: str, threads: int = 1, optimised: str = "", provider: str = "cpu") -> ort.InferenceSession:
     """Open a graph without spinning, as a worker does; write what it is optimised to if a file is named.
 
-    `provider` is `cpu` or `openvino`.
+    `provider` is `cpu` or `openvino`; RuntimeError if ONNX Runtime takes the CPU's kernels in place of OpenVINO.
     """
     options = ort.SessionOptions()
     if optimised:
@@ -34,9 +34,12 @@ def session(path: str, threads: int = 1, optimised: str = "", provider: str = "c
     options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
     options.log_severity_level = 3
     if provider == "openvino":
-        from onnxserve_handlers.runtime.openvino import add_openvino
+        from onnxserve_handlers.runtime.openvino import OPENVINO, add_openvino
 
-        return ort.InferenceSession(path, options, providers=add_openvino(options, threads))
+        loaded = ort.InferenceSession(path, options, providers=add_openvino(options, threads))
+        if loaded.get_providers()[0] != OPENVINO:
+            raise RuntimeError(f"OpenVINO can't open the graph, and {loaded.get_providers()} took its place")
+        return loaded
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

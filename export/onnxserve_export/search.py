@@ -86,6 +86,11 @@ class Search:
         loss = self.acceptance
         return chance_within(lambda chance: loss.likely_bound(answers, self.certify_rows, chance), loss.budget)
 
+    @property
+    def whole_graph_was_made(self) -> bool:
+        """Whether `int8` competes, so that all nodes in 8 bits were looked at before the search."""
+        return any(candidate.variant == INT8 for candidate in self.state.candidates)
+
     def whole_graph_holds(self) -> bool:
         """Return whether the variant `int8` was made and is foreseen to serve."""
         whole = [candidate for candidate in self.state.candidates if candidate.variant == INT8]
@@ -117,7 +122,7 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
     ms = node_times(search.source, state.groups.select.first(TIMED))
     ranking = by_damage_for_time(sensitivity, ms)
-    left_out = int(len(ranking) == len(search.nodes))  # the whole graph was tried before
+    left_out = int(search.whole_graph_was_made and len(ranking) == len(search.nodes))
     chosen = choose_nodes(ranking, left_out, search.attempt, search.keep, ms)
     state.say("      " + describe(sensitivity, graph, search, chosen))
     if not chosen:

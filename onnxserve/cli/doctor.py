@@ -90,6 +90,10 @@ def doctor(  # noqa: PLR0913 - each is a flag
 
     Example: onnxserve doctor --fix
     """
+    if yes and not fix:
+        raise OnnxserveError(
+            "--yes answers the questions of --fix, which isn't given", fix="onnxserve doctor --fix --yes"
+        )
     with console.status("checking"):
         findings = examine(settings_from(config=config, store=store, state=state))
     if fix or dry_run:

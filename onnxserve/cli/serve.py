@@ -150,11 +150,12 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         Supervisor(settings.run, events, signals) as supervisor,
         contextlib.ExitStack() as running,
     ):
-        watch = None
+        watch, role_store = None, RoleStore(settings.state)
+        role_store.put_back()  # those from before a development server that was killed
         if options.development is not None:
-            settings, watch = begin_development(settings, options.development, events, running)
+            settings, watch = begin_development(settings, options.development, events, running, signals)
         settings = served_copies(settings, events)
-        role_store, release = RoleStore(settings.state), release_of(settings)
+        release = release_of(settings)
         role_store.record_stop()  # a server that was killed left its record of a running gateway
         for line in release.take_up():
             out.print(line, markup=False)

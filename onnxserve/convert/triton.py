@@ -5,11 +5,12 @@ Layout: https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from onnxserve.archive import check_archive, read_config, read_signature, unpack
-from onnxserve.archive.needs import requirements_of
+from onnxserve.archive.needs import provider_of, requirements_of
 from onnxserve_handlers.registry import input_kind, task
 from onnxserve_handlers.signature import TEXT_PAIR, datatype
 
@@ -59,12 +60,15 @@ def to_triton(archive: Path, repository: Path) -> list[Path]:
     model = repository / checked.name
     place = model / str(number)
     signature = read_signature(archive)
-    text = configuration(checked.name, signature, read_config(archive))
+    server_config = read_config(archive)
+    text = configuration(checked.name, signature, server_config)
+    shutil.rmtree(place / "archive", ignore_errors=True)  # of an earlier export, whose handlers have another name
     unpack(archive, place / "archive")
     (place / "model.py").write_bytes(BACKEND.read_bytes())
     config, needs = model / "config.pbtxt", model / "requirements.txt"
     config.write_text(text, encoding="utf-8")
-    needs.write_text(requirements_of(signature["input"]["kind"], left_out=OF_TRITON), encoding="utf-8")
+    kind, provider = signature["input"]["kind"], provider_of(server_config)
+    needs.write_text(requirements_of(kind, provider=provider, left_out=OF_TRITON), encoding="utf-8")
     return [config, place / "model.py", place / "archive", needs]
 
 
@@ -78,7 +82,7 @@ def configuration(name: str, signature: dict[str, Any], server_config: dict[str,
     added = task(signature["output"]["task"]).output_options.tensors
     outputs += [(name, *TASK_OUTPUTS[name]) for name in added if name not in names]
     settings = server_config.get("handler") or {}
-    provider = str(settings.get("provider", "auto"))
+    provider = provider_of(server_config)
     return CONFIG.format(
         name=name,
         batch=signature["max_batch"],

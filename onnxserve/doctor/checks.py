@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -23,6 +24,7 @@ from .finding import Finding, Repair
 from .folders import folders, permissions
 from .former_names import former_names
 from .interruptions import registration, run_folder
+from .stopped_server import no_server
 from .trust import trust
 
 TORCHSERVE = "0.12.0"
@@ -131,7 +133,7 @@ def roles(settings: Settings) -> Finding:
     try:
         models = (read_roles(path) or Roles()).models
     except OnnxserveError as error:
-        aside = Repair(f"rename {path}, so that it is kept and no longer read", RoleStore(settings.state).set_aside)
+        aside = Repair(f"rename {path}, so that it is kept and no longer read", partial(set_roles_aside, settings))
         fix = "serve sets the file aside; then: onnxserve release promote"
         running = run_folder_is_locked(settings.run)  # then the server writes it again by itself
         return Finding("roles", f"{error.what} ({path})", fix, None if running else aside)
@@ -142,7 +144,13 @@ def roles(settings: Settings) -> Finding:
     return Finding("roles", f"no record in {settings.state}", which if several and path.parent.is_dir() else "")
 
 
-def store(settings: Settings) -> Finding:
+def set_roles_aside(settings: Settings) -> None:
+    """Rename the record of roles; GatewayError if it isn't damaged any more, ServerError if a server has started."""
+    with no_server(settings):
+        RoleStore(settings.state).set_aside()
+
+
+def model_store(settings: Settings) -> Finding:
     """List the archives that `serve` would load, and those that it would refuse."""
     try:
         refused = {refusal.file: refusal.reason for refusal in refusals(settings.store, *configured_keys())}
@@ -188,7 +196,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     loopback,
     gateway,
     roles,
-    store,
+    model_store,
     trust,
     drift,
     threads,
@@ -197,4 +205,13 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks in order."""
-    return [check(settings) for check in CHECKS]
+    return [run_check(check, settings) for check in CHECKS]
+
+
+def run_check(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    """Run a check; what this user may not look at is its finding."""
+    try:
+        return check(settings)
+    except OSError as error:
+        what = f"{error.filename or 'a file'} can't be looked at: {error.strerror}"
+        return Finding(check.__name__.replace("_", " "), what, "run it as the user who runs the server")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from onnxserve.gateway.roles import FILE as ROLES
 from onnxserve.gateway.roles import FORMER_FILE as FORMER_ROLES
+from onnxserve.processes import run_folder_is_locked
 from onnxserve.torchserve import Settings
 from onnxserve.torchserve.settings import FORMER, PREFIX
 
 from .finding import Finding, Repair
+from .stopped_server import no_server
 
 NAME = "former names"
 GATEWAY, FORMER_GATEWAY = "gateway.toml", "traffic.toml"
@@ -32,7 +34,9 @@ def former_names(settings: Settings) -> Finding:
     if unread := [former for former, present in renames.items() if present.is_file()]:
         return Finding(NAME, f"{names}: not read, since the file of the present name is there", f"remove {unread[0]}")
     commands = "; ".join(f"mv {former} {present}" for former, present in renames.items())
-    return Finding(NAME, f"found {names}", commands, Repair(commands, partial(rename, renames)))
+    if run_folder_is_locked(settings.run):  # it reads them by the names that it started with
+        return Finding(NAME, f"found {names}", f"stop the server, then {commands}")
+    return Finding(NAME, f"found {names}", commands, Repair(commands, partial(rename, settings, renames)))
 
 
 def pairs(settings: Settings) -> list[tuple[Path, Path]]:
@@ -44,7 +48,10 @@ def pairs(settings: Settings) -> list[tuple[Path, Path]]:
     ]
 
 
-def rename(renames: dict[Path, Path]) -> None:
-    """Give files their present names."""
-    for former, present in renames.items():
-        former.rename(present)
+def rename(settings: Settings, renames: dict[Path, Path]) -> None:
+    """Give files their present names; OSError if there is one of that name, ServerError if a server has started."""
+    with no_server(settings):
+        for former, present in renames.items():
+            # Unlike rename(2), link(2) replaces nothing, not even a file that came after the check.
+            os.link(former, present, follow_symlinks=False)
+            former.unlink()

@@ -11,12 +11,13 @@ from onnxserve.errors import ReleaseError
 from onnxserve.gateway import RoleStore
 from onnxserve.gateway.gateway import CONTROL
 from onnxserve.gateway.role_store import RUNNING
-from onnxserve.processes import end_stale_processes, lock_run_folder, run_folder_is_locked, stale_processes_of
+from onnxserve.processes import end_stale_processes, run_folder_is_locked, stale_processes_of
 from onnxserve.release.registration import clear_staged, writable_store
 from onnxserve.release.store_lock import store_lock
 from onnxserve.torchserve import Settings, stores_of
 
 from .finding import Finding, Repair
+from .stopped_server import no_server
 
 RUN_FOLDER, REGISTRATION = "run folder", "registration"
 
@@ -39,8 +40,8 @@ def run_folder(settings: Settings) -> Finding:
 
 
 def clear_run_folder(settings: Settings) -> None:
-    """End the processes and remove the record; ServerError if a server has started meanwhile."""
-    with lock_run_folder(settings.run):
+    """End the processes and remove the record; ServerError if a server or a gateway has started meanwhile."""
+    with no_server(settings):
         end_stale_processes(settings.run)
         RoleStore(settings.state).record_stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from .roles import FILE, Roles, read_roles, roles_document, roles_path
 RUN = "run"  # the gateway's folder within the state folder
 RUNNING = "gateway.json"
 ROLES = "roles.json"  # in the run folder: what nginx reads when it starts
+KEPT = "roles.before-development.json"
 
 
 class RoleStore:
@@ -79,11 +81,31 @@ class RoleStore:
         self._known = new
 
     def set_aside(self) -> Path:
-        """Rename a damaged file, so that the next start writes a new one; return its new path."""
-        path = roles_path(self._state)
-        kept = path.with_suffix(".json.damaged")
-        path.replace(kept)
-        return kept
+        """Rename a damaged file, so that the next start writes a new one; return its new path.
+
+        GatewayError if it isn't damaged, such as after another process wrote it again.
+        """
+        with lock_file(self._path):
+            path = roles_path(self._state)
+            try:
+                read_roles(path)
+            except GatewayError:
+                return _move_aside(path)
+        raise GatewayError("the file isn't damaged any more, so it stays", where=str(path))
+
+    def keep(self) -> None:
+        """Copy the file, so that `put_back` undoes all steps from now on."""
+        with lock_file(self._path):
+            path = roles_path(self._state)
+            if path.is_file():
+                replace_file(self._state / KEPT, path.read_bytes())
+
+    def put_back(self) -> None:
+        """Put the file back that was kept, if one was, in the place of the present one."""
+        with lock_file(self._path):
+            if (self._state / KEPT).is_file():
+                (self._state / KEPT).replace(self._path)
+                self._known = None
 
     def reconcile(self) -> list[str]:
         """Write the roles again if the file was lost or damaged, and send them to a gateway that has others.
@@ -116,3 +138,11 @@ class RoleStore:
         if former != self._path:
             former.replace(self._path)  # on a full disk there is room only where a file lies already
         write_json(self._path, roles)
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename a file to a name that no earlier damaged one has; return its new path."""
+    suffixes = chain([".damaged"], (f".damaged.{number}" for number in count(2)))
+    kept = next(free for suffix in suffixes if not (free := Path(f"{path}{suffix}")).exists())
+    path.replace(kept)
+    return kept

@@ -11,6 +11,7 @@ from onnxserve.definition import read_definition
 from onnxserve.errors import StepFailed
 from onnxserve.processes import Child, end_group, spawn
 
+PATIENCE_S = 5.0  # for an export that removes its temporary files
 PROGRAM = Path(__file__).with_name("export_process.py")
 
 
@@ -45,7 +46,7 @@ class DraftExporter:
         with self._lock:
             self._stopped = True
             if self._process is not None:
-                end_group(self._process, signal.SIGKILL, 0)
+                end_group(self._process, signal.SIGTERM, PATIENCE_S)
 
     def _run(self, arguments: list[str], log: Path) -> int:
         """Run the export to its end; return its exit status."""

@@ -27,7 +27,7 @@ def development_store(store: Path, state: Path) -> Iterator[Path]:
 
 def _link(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        os.link(source.resolve(), target)  # a link to a relative link would lead nowhere from there
     except OSError:
         if source.is_file():  # the start refuses anything else by itself
             shutil.copy2(source, target)

@@ -6,6 +6,7 @@ read. The file RESULT gets the error's text, which is empty if the store has the
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from onnxserve.errors import OnnxserveError
 
 def main(arguments: list[str]) -> int:
     """Export and write the result; return 1 if the export failed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     folder, store, version, result, trust = arguments
     error = export_draft(Path(folder), Path(store), version, trust=bool(trust))
     replace_file(Path(result), error.encode())

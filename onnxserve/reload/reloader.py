@@ -74,12 +74,17 @@ class Reloader:
 
     def _retire_others(self, name: str, version: str) -> None:
         """Unload the model's other versions: as the fallback, one of them would hide that the draft fails."""
-        for other in self._release.role_store.roles.models[name].versions.keys() - {version}:
+        try:
+            others = self._release.role_store.roles.models[name].versions.keys() - {version}
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report(f"{name}: its other versions stay loaded", error)
+            return
+        for other in others:
             try:
                 self._release.retire(name, other)
+                (self._exporter.store / f"{name}-{other}.mar.retired").unlink(missing_ok=True)
             except Exception as error:  # noqa: BLE001 - as above
                 self._report(f"{name} {other} stays loaded", error)
-            (self._exporter.store / f"{name}-{other}.mar.retired").unlink(missing_ok=True)
 
     def _report(self, what: str, error: Exception) -> None:
         if not self._stopping.is_set():

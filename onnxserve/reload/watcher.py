@@ -43,7 +43,10 @@ class FolderWatcher:
         """
         changed = []
         for folder, before in self._files.items():
-            now = self._files[folder] = read_files(folder, before)
+            try:
+                now = self._files[folder] = read_files(folder, before)
+            except OSError:  # a folder in it was removed while it was read; the next call reads it again
+                continue
             if now == before and contents(now) != self._taken[folder]:
                 self._taken[folder] = contents(now)
                 changed.append(folder)

@@ -79,5 +79,9 @@ def test_systemd_takes_the_unit_and_finds_it_confined(analyze, tmp_path):
     assert "onnxserve.service" not in completed.stderr
     words = [analyze, "security", "--offline=true", "--no-pager", str(unit)]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    program, _, wait = settings["ExecStartPost"].partition(" release ready --wait ")
+    assert program == settings["ExecStart"].removesuffix(" serve")
+    assert 0 < int(wait) < int(settings["TimeoutStartSec"]), "its own message comes before systemd ends it"
     [level] = [line.partition(": ")[2].split()[0] for line in lines if "Overall exposure level" in line]
     assert float(level) <= MOST_EXPOSED

@@ -8,6 +8,7 @@ https://docs.openvino.ai/2025/openvino-workflow/running-inference/inference-devi
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +18,7 @@ import onnxruntime as ort
 
 OPENVINO = "OpenVINOExecutionProvider"
 BUILD, PLUGIN = "onnxruntime-openvino", "onnxruntime-ep-openvino"
+log = logging.getLogger(__name__)
 REGISTERED = "onnxserve.openvino"  # a process registers the plugin once
 
 
@@ -51,15 +53,16 @@ def _is_built_in() -> bool:
 
 @cache
 def _devices() -> list[Any]:
-    """Return the processors that the plugin finds; none without the plugin."""
+    """Return the processors that the plugin finds; none without a plugin that this ONNX Runtime can load."""
     if find_spec(PLUGIN.replace("-", "_")) is None:
         return []
     import onnxruntime_ep_openvino as plugin
 
     try:
         ort.register_execution_provider_library(REGISTERED, plugin.get_library_path())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no class in common
         if "already registered" not in str(error):  # by the handlers of another archive in this process
-            raise
+            log.warning("OpenVINO's plugin can't be loaded: %s", error)  # models of other providers run all the same
+            return []
     devices = [device for device in ort.get_ep_devices() if device.ep_name == OPENVINO]
     return [device for device in devices if device.ep_metadata.get("ov_device") == "CPU"]

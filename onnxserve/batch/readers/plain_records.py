@@ -63,6 +63,7 @@ def _parse(
     if len(whole) < len(texts) or not 0 < len(content) < LARGEST or any(mark in content for mark in MARKS):
         return None
     try:
+        content.decode()  # Arrow looks at the wanted columns only
         table = csv.read_csv(
             pa.BufferReader(content),
             csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=list(names)),

@@ -12,9 +12,10 @@ import pyarrow as pa
 from onnxserve.batch.chunk import Fault
 from onnxserve.batch.part import Selection
 
-from .lines import Record, decode_record
+from .lines import MOST, Record, decode_record
 
 NARROW = 2  # itemgetter returns a tuple for at least this many columns
+csv.field_size_limit(MOST)  # its default refuses texts of 128 KiB, which pyarrow and Parquet take
 
 
 def fields_of(

@@ -16,7 +16,7 @@ def records(source_lines: Iterable[Record]) -> Iterator[Record]:
     while line := again.pop(0) if again else next(source, None):
         text = line.text
         if not waiting and text is not None and QUOTE not in text:  # most lines
-            if text and not text.isspace():  # empty lines are rows inside quotes only
+            if text.strip(b" \r"):  # empty lines are rows inside quotes only; tabs are empty fields of a row
                 yield line
             continue
         waiting.append(line)

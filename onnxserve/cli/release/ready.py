@@ -10,7 +10,7 @@ import typer
 from onnxserve.cli.console import AsJson, show_lines
 from onnxserve.cli.groups import release as commands
 from onnxserve.cli.server import Config, ManagementPort, State
-from onnxserve.errors import ServerError
+from onnxserve.errors import OnnxserveError, ServerError
 from onnxserve.release import ReleaseService
 
 from .changes import server
@@ -37,7 +37,7 @@ def ready(
     while True:
         try:
             workers = ready_workers(release)
-        except ServerError:
+        except OnnxserveError:  # a start mends damaged roles, and models come one by one
             if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_S)

@@ -60,3 +60,24 @@ def test_candidates_are_timed_on_openvino_too_where_it_is_installed_and_does_not
     times = choose.time_candidates(state, [Candidate("fp32", Path())])
     assert [timing.variant for timing in times if timing.threads == 1] == names
     assert set(used) == {state.provider, *(["openvino"] if "fp32 on OpenVINO" in names else [])}
+
+
+def test_a_candidate_that_openvino_cannot_run_is_not_timed_on_it_and_stays(monkeypatch):
+    def runner(path: Path, _: int, __: str) -> Any:
+        def run(_: Any) -> None:
+            if path.name == "fp32":
+                raise RuntimeError("no such operator")
+
+        if path.name == "int8":
+            raise RuntimeError("OpenVINO can't open the graph\nmore")
+        return run
+
+    lines: list[str] = []
+    monkeypatch.setattr(choose, "graph_runner", runner)
+    state: Any = SimpleNamespace(definition=SimpleNamespace(serve=ServeSection(threads=1)), say=lines.append)
+    candidates = [Candidate(name, Path(name)) for name in ("int8", "fp32", "fp16")]
+    assert list(choose.openvino_runners(state, candidates, [{}])) == ["fp16 on OpenVINO"]
+    assert lines == [
+        "      int8: not timed on OpenVINO: OpenVINO can't open the graph",
+        "      fp32: not timed on OpenVINO: no such operator",
+    ]

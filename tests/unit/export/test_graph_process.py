@@ -4,9 +4,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import onnxruntime as ort
 import pytest
 
-from onnxserve_export.graph_process import in_order
+from onnxserve_export.graph_process import in_order, session
+from onnxserve_handlers.runtime import openvino
 
 
 def test_as_many_batches_run_at_a_time_as_there_are_threads_and_outputs_keep_their_order():
@@ -41,3 +43,14 @@ def test_a_batch_that_fails_ends_the_run():
 
     with pytest.raises(ValueError, match="0"):
         list(in_order(run, [{"number": 0}, {"number": 1}], threads=2))
+
+
+def test_a_session_in_which_the_cpu_took_openvinos_place_is_refused(monkeypatch):
+    class Fallen:
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(openvino, "add_openvino", lambda options, threads: [])
+    monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: Fallen())
+    with pytest.raises(RuntimeError, match="OpenVINO can't open the graph"):
+        session("m.onnx", provider="openvino")

@@ -90,6 +90,17 @@ def test_nodes_are_searched_if_int8_answers_a_golden_row_otherwise(circle, monke
     assert "mixed" not in state.refused
 
 
+def test_the_whole_graph_is_tried_where_int8_does_not_compete(circle, monkeypatch):
+    text = (circle / "model.toml").read_text()
+    assert '["int8", "fp32"]' in text
+    (circle / "model.toml").write_text(text.replace('["int8", "fp32"]', '["mixed", "fp32"]'))
+    monkeypatch.setattr(search.Search, "chance", lambda *_: 1.0)
+    steps = STEPS[: NAMES.index("search") + 1]
+    state = export_model(circle, circle.parent / "store", steps, lambda _: None)
+    [mixed] = [candidate for candidate in state.candidates if candidate.variant == "mixed"]
+    assert mixed.note.startswith("3 of 3 nodes in 8 bits")
+
+
 def test_a_choice_of_nodes_that_answers_a_golden_row_otherwise_is_not_taken(circle, monkeypatch):
     monkeypatch.setattr(search, "golden_fault", lambda state, golden: "answers 1 of 3 golden rows otherwise")
     state = after("search", circle, monkeypatch)

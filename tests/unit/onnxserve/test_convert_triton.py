@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from onnxserve.archive import needs
 from onnxserve.archive.needs import requirements_of
+from onnxserve.convert import to_triton
 from onnxserve.convert.triton import OF_TRITON, configuration
 
 
@@ -57,3 +59,19 @@ def test_tritons_own_numpy_stays():
     lines = requirements_of("text", left_out=OF_TRITON).splitlines()
     assert {line.partition("==")[0] for line in lines} == {"msgspec", "onnxruntime", "pillow", "tokenizers"}
     assert any(line.startswith("numpy==") for line in requirements_of("text").splitlines())
+
+
+def test_the_packages_that_bring_the_archives_provider_are_required(monkeypatch):
+    installed = {"onnxruntime-openvino": "1.24.1", "numpy": "2.4.6"}  # the build takes onnxruntime's place
+    monkeypatch.setattr(needs, "version_of", installed.get)
+    assert requirements_of("text", provider="openvino") == "numpy==2.4.6\nonnxruntime-openvino==1.24.1\n"
+    assert requirements_of("text", provider="auto") == "numpy==2.4.6\n"
+
+
+def test_the_handlers_of_an_earlier_export_are_removed(archive, tmp_path):
+    [_, _, folder, _] = to_triton(archive, tmp_path)
+    earlier = folder / "handlers_0123456789ab"
+    earlier.mkdir()
+    to_triton(archive, tmp_path)
+    assert not earlier.exists()
+    assert len(list(folder.glob("handlers_*"))) == 1

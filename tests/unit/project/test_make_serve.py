@@ -27,6 +27,8 @@ case "$1 $2" in
   name=$(basename "$3")
   test ! -e "models/$name/broken" || { echo "$name can't be exported" >&2; exit 1; }
   while [ $name != first ] && [ ! -e up ]; do sleep 0.05; done
+  test ! -e "models/$name/slow" || { trap 'echo $name ended >> calls; exit 1' TERM; touch exporting; }
+  while [ -e "models/$name/slow" ]; do sleep 0.05; done
   touch "model_store/$name-1.0.0.mar" ;;
 "release ready") test -e up ;;
 esac
@@ -130,3 +132,17 @@ def test_everything_ends_with_make(checkout, serving):
     serving.send_signal(signal.SIGTERM)
     serving.wait(30)
     wait_for(lambda: "stopped" in calls(checkout), 30)
+
+
+@pytest.mark.parametrize("signals", ["of a terminal", "to make alone"])
+def test_an_export_under_way_ends_with_make(checkout, serving, signals):
+    (checkout / "models" / "second" / "slow").touch()
+    wait_for((checkout / "exporting").exists, 30)
+    if signals == "to make alone":
+        serving.terminate()
+    else:
+        os.killpg(serving.pid, signal.SIGINT)
+    serving.wait(30)
+    wait_for(lambda: "stopped" in calls(checkout), 30)
+    assert "second ended" in calls(checkout)
+    assert registered("second") not in calls(checkout)

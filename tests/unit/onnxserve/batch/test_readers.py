@@ -288,3 +288,10 @@ def test_what_can_not_be_scored_is_said(tmp_path, monkeypatch, names, reason):
         (tmp_path / name).write_text("x\n")
     with pytest.raises(BatchError, match=reason):
         find_sources(names)
+
+
+def test_a_row_of_empty_fields_parted_by_tabs_is_a_row(tmp_path):
+    (tmp_path / "rows.tsv").write_text("id\tx\ty\na\t1\t2\n\t\t\n\n  \nb\t3\t4\n")
+    good, bad = table(tmp_path / "rows.tsv")
+    assert good == [(0, 1.0, 2.0, "a"), (2, 3.0, 4.0, "b")]
+    assert [(where.rpartition(" ")[2], reason) for where, _, reason in bad] == [("3", "the number is missing")]

@@ -18,6 +18,7 @@ from onnxserve.batch.readers.table_numbers import NumberRows, number_rows
 
 NAMES = ("id", "x", "y")
 SELECTION = Selection({"x": "x", "y": "y"}, numbers=True, keep=("id",), nullable=("y",))
+PART = Selection({"y": "y"}, numbers=True, keep=("y",))  # not all columns are read
 ODD = (
     "",
     " ",
@@ -73,11 +74,21 @@ texts = st.lists(fields, min_size=2, max_size=4).map(lambda row: ",".join(row).r
 lines = texts.map(str.encode) | st.just(b"\xff,1,2") | st.none()
 
 
-@given(st.lists(lines, max_size=12))
-def test_any_records_are_read_as_one_at_a_time(rows):
+@pytest.mark.parametrize("selection", [SELECTION, PART])
+@given(rows=st.lists(lines, max_size=12))
+def test_any_records_are_read_as_one_at_a_time(selection, rows):
     some = records_of(rows)
     with pytest.MonkeyPatch.context() as patch:
-        assert_equal(number_rows(some, SELECTION, NAMES, ","), one_at_a_time(some, SELECTION, patch))
+        assert_equal(number_rows(some, selection, NAMES, ","), one_at_a_time(some, selection, patch))
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"a" * 200_000, b"\xc3"], ids=["byte", "long text", "half a character"])
+@pytest.mark.parametrize("selection", [SELECTION, PART])
+def test_a_column_that_is_not_read_is_judged_as_one_that_is(odd, selection, monkeypatch):
+    some = records_of([odd + b",1,2", "b,3,4"])
+    rows = number_rows(some, selection, NAMES, ",")
+    assert_equal(rows, one_at_a_time(some, selection, monkeypatch))
+    assert {place: fault.reason for place, fault in rows.faults.items()} == ({} if len(odd) > 1 else {0: "not UTF-8"})
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -84,3 +84,9 @@ def test_a_finding_says_what_it_means_and_what_to_do():
         "`onnxserve doctor --fix` would: install it",
     ]
     assert finding_row(Finding("threads", "2 CPUs"))[0] == "✓"
+
+
+def test_consent_without_a_repair_is_refused(place, monkeypatch, capsys):
+    code, _, err = run("doctor", "--yes", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 1
+    assert "onnxserve doctor --fix --yes" in err

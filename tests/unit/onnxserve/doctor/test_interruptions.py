@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import pytest
 from onnxserve.archive import Stores
 from onnxserve.doctor.interruptions import registration, run_folder
 from onnxserve.errors import ReleaseError, ServerError
+from onnxserve.gateway.gateway import CONTROL
 from onnxserve.processes import end_group, lock_run_folder, make_run_folder, spawn
 from onnxserve.release.store_lock import store_lock
 from onnxserve.torchserve import own_stores, record_stores
@@ -50,6 +53,28 @@ def test_a_server_that_runs_is_left_alone_even_if_it_started_after_the_check(set
             before.repair.apply()
     assert killed.poll() is None
     assert (settings.run / "gateway.json").exists()
+
+
+def test_a_gateway_that_was_started_alone_after_the_check_is_left_alone(settings, killed):
+    before = run_folder(settings)
+    assert before.repair
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(settings.run / CONTROL))
+        control.listen()
+        with pytest.raises(ServerError, match="a gateway has started"):
+            before.repair.apply()
+    assert killed.poll() is None
+    assert (settings.run / "gateway.json").exists()
+
+
+def test_records_in_another_users_run_folder_end_no_process(settings, killed, monkeypatch):
+    before = run_folder(settings)
+    assert before.repair
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    with pytest.raises(ServerError, match="isn't a folder of this user"):
+        before.repair.apply()
+    assert killed.poll() is None
 
 
 def test_a_stop_in_good_order_leaves_nothing_to_say(settings):

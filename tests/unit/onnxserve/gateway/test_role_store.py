@@ -89,3 +89,17 @@ def test_a_full_disk_holds_up_no_step_that_needs_no_room(tmp_path):
                 replace_file(disk / "state" / "roles.json", b" " * 9000)
             assert raised.value.errno == errno.ENOSPC
         assert RoleStore(disk / "state").roles == Roles(SECOND.models, 2)
+
+
+def test_roles_that_were_kept_are_put_back_once_whatever_changed_them(tmp_path):
+    store = RoleStore(tmp_path)
+    store.put_back()
+    assert RoleStore(tmp_path).roles == Roles()
+    before = store.move(lambda _: FIRST)
+    store.keep()
+    store.move(lambda _: SECOND)
+    store.put_back()
+    assert store.roles == RoleStore(tmp_path).roles == before
+    after = store.move(lambda _: SECOND)
+    store.put_back()
+    assert RoleStore(tmp_path).roles == after

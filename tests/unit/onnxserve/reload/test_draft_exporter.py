@@ -74,6 +74,6 @@ def test_an_export_under_way_ends_with_the_server_and_no_other_begins(exporter, 
     wait_for((tmp_path / "up").exists, 60)
     exporter.stop()
     thread.join(30)
-    assert errors == ["the export ended with status -9"]
+    assert errors == ["the export ended with status -15"]
     with pytest.raises(StepFailed, match="the server is stopping"):
         exporter.export(model)

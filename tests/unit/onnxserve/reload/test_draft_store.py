@@ -27,3 +27,15 @@ def test_what_a_killed_server_left_is_removed(tmp_path):
     left.touch()
     with development_store(tmp_path / "missing", tmp_path / "state") as store:
         assert list(store.iterdir()) == []
+
+
+def test_an_archive_that_is_a_relative_link_is_in_the_store_too(tmp_path):
+    users, archives = tmp_path / "users", tmp_path / "archives"
+    users.mkdir()
+    archives.mkdir()
+    (archives / "circle.mar").write_bytes(b"archive")
+    (users / "circle-1.0.0.mar").symlink_to("../archives/circle.mar")
+    (users / "gone-1.0.0.mar").symlink_to("../archives/gone.mar")
+    with development_store(users, tmp_path / "state") as store:
+        assert [path.name for path in store.iterdir()] == ["circle-1.0.0.mar"]
+        assert (store / "circle-1.0.0.mar").read_bytes() == b"archive"

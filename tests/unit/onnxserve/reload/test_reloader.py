@@ -132,3 +132,29 @@ def test_an_error_that_nobody_foresaw_ends_nothing(world):
     assert "ValueError: odd" in dict(world.events())["failed"]
     world.exporter.failure = None
     world.edit("two", lambda: world.stable == "1.0.0.1")
+
+
+def test_other_versions_that_cannot_be_unloaded_are_reported_and_the_next_edit_is_served(world, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(world.release, "retire", refuse)
+        world.edit("one", lambda: world.count("failed") == 1)
+    assert "1.0.0 stays loaded" in dict(world.events())["failed"]
+    assert world.stable == "1.0.0.1"
+    world.edit("two", lambda: world.server.versions == ["1.0.0.2"])
+
+
+def test_roles_that_cannot_be_read_after_an_edit_are_reported_and_the_next_edit_is_served(world, monkeypatch):
+    def unreadable(_: RoleStore) -> None:
+        raise OSError(5, "Input/output error")
+
+    def promote(*_: object, **__: object) -> None:
+        broken.setattr(RoleStore, "roles", property(unreadable))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.release, "promote", promote)
+        world.edit("one", lambda: world.count("failed") == 1)
+    assert "its other versions stay loaded" in dict(world.events())["failed"]
+    world.edit("two", lambda: world.server.versions == ["1.0.0.2"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from onnxserve.reload import FolderWatcher
+from onnxserve.reload import FolderWatcher, watcher
 
 
 @pytest.fixture
@@ -73,3 +74,22 @@ def test_a_folder_that_disappears_is_reported_once(folder):
     watcher = FolderWatcher([folder])
     folder.rename(folder.with_name("elsewhere"))
     assert [watcher.changed() for _ in range(3)] == [[], [folder], []]
+
+
+def test_a_folder_that_disappears_while_it_is_read_is_read_again_and_hides_no_other(folder, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    folders = FolderWatcher([folder, other])
+    (folder / "model.py").write_text("edited")
+    (other / "model.py").write_text("new")
+    real = watcher.watched_paths
+
+    def vanishing(watched: Path) -> Iterator[Path]:
+        if watched == folder:
+            raise FileNotFoundError(2, "No such file or directory", str(watched / "data"))
+        return real(watched)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(watcher, "watched_paths", vanishing)
+        assert [folders.changed(), folders.changed()] == [[], [other]]
+    assert [folders.changed(), folders.changed()] == [[], [folder]]

@@ -77,3 +77,12 @@ class Loading(FakeTorchServe):
 def test_it_waits_for_a_server_that_gets_ready_if_that_is_asked_for(words, code, tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "roles.json", Roles({"demo": Model({"1.0": "a"}, "1.0")}))
     assert outcome(tmp_path, Loading(["1.0"], unready=["1.0"]), monkeypatch, capsys, *words)[0] == code
+
+
+def test_it_waits_for_a_start_that_mends_damaged_roles(tmp_path, monkeypatch, capsys):
+    (tmp_path / "roles.json").write_text("{")
+    code, output = outcome(tmp_path, FakeTorchServe(["1.0"]), monkeypatch, capsys)
+    assert (code, "damaged" in output) == (1, True)
+    mended = Roles({"demo": Model({"1.0": "a"}, "1.0")})
+    monkeypatch.setattr("time.sleep", lambda _: write_json(tmp_path / "roles.json", mended))
+    assert outcome(tmp_path, FakeTorchServe(["1.0"]), monkeypatch, capsys, "--wait", "30")[0] == 0
