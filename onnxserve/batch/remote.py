@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 
 from onnxserve.archive import folder_signature
 from onnxserve.client import parse_address
+from onnxserve.client.certificates import trust
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
@@ -51,7 +51,7 @@ class RemoteScorer:
             timeout=httpx.Timeout(60, pool=None),
             transport=self._address.transport(
                 limits=httpx.Limits(max_connections=remote.concurrency),
-                verify=ssl.create_default_context(cafile=remote.ca or None),
+                verify=trust(remote.ca),
             ),
             trust_env=False,
         )

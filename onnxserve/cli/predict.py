@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from onnxserve.archive import open_archive
 from onnxserve.archive.read import member
 from onnxserve.client import Address, parse_address
+from onnxserve.client.certificates import trust
 from onnxserve.errors import OnnxserveError, ServerError
 
 from .console import AsJson, out, show
@@ -38,17 +38,16 @@ def ask(  # noqa: PLR0913 - all but four are optional
     import httpx  # here for a quick start, as in `Address`
 
     path = f"/predictions/{model}" + (f"/{version}" if version else "")
+    transport = address.transport(verify=trust(ca))
     try:
-        trusted = ssl.create_default_context(cafile=ca or None)
-        transport = address.transport(verify=trusted)
         with httpx.Client(transport=transport, base_url=address.url, timeout=timeout_s, trust_env=False) as client:
             response = client.post(path, content=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise ServerError(f"no answer: {error}", where=f"{address}{path}", fix=NO_ANSWER) from error
     try:
-        document: dict[str, Any] = response.json()
-    except ValueError:
-        document = {"message": response.text}
+        document: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        document = {"message": response.text}  # a handler that isn't of onnxserve may answer anything
     if response.is_error:
         error_ = document.get("error", {})
         reason = error_.get("reason") or document.get("message") or "no reason given"
@@ -106,6 +105,9 @@ def predict(  # noqa: PLR0913 - each is a flag
     answer = ask(address, model, body, headers, version, ca=ca)
 
     def human() -> None:
+        if "predictions" not in answer:
+            out.print(answer.get("message", answer), markup=False)
+            return
         for prediction in answer["predictions"]:
             label = prediction.get("label")
             out.print(f"{label}  {prediction['score']:.4f}" if label else str(prediction.get("values", prediction)))

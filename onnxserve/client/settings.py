@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from onnxserve.errors import ServerError
 
 from .address import Address, parse_address
+from .certificates import trust
 from .exchange import REQUEST_ID, Outgoing
 from .retry import Retry
 
@@ -71,11 +72,7 @@ class Settings:
         """Return what a server's certificate is checked with; False where the connection has no TLS."""
         if not self.url.startswith("https:"):
             return False
-        try:
-            return ssl.create_default_context(cafile=self.ca or None)
-        except OSError as error:
-            fix = "name a file with the authority's certificate, PEM"
-            raise ServerError(f"no certificate can be read: {error.strerror}", where=self.ca, fix=fix) from error
+        return trust(self.ca)
 
     def address_request(self, outgoing: Outgoing) -> Outgoing:
         """Return a request with the headers that say who asks, and that name it and its trace."""

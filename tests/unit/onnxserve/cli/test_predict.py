@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from onnxserve.cli.predict import ask
-from onnxserve.client import loopback
+import pytest
+
+from onnxserve.cli.predict import ask, predict
+from onnxserve.client import Address, loopback, parse_address
+from onnxserve.errors import ServerError
 from onnxserve.torchserve import free_ports
 
 
 class Answering(BaseHTTPRequestHandler):
+    body = b'{"predictions": [1]}'
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b'{"predictions": [1]}')
+        self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
+
+
+@contextmanager
+def answering() -> Iterator[Address]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield loopback(server.server_port)
+        finally:
+            server.shutdown()
 
 
 def test_no_proxy_of_the_environment_gets_the_key(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_ports(1)[0]}")  # nobody is there
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            answer = ask(loopback(server.server_port), "demo", b"[]", {"x-api-key": "geheim"}, timeout_s=10)
-        finally:
-            server.shutdown()
+    with answering() as address:
+        answer = ask(address, "demo", b"[]", {"x-api-key": "geheim"}, timeout_s=10)
     assert answer == {"predictions": [1]}
+
+
+@pytest.mark.parametrize(("body", "shown"), [(b'{"y": 2}', "{'y': 2}\n"), (b"[1]", "[1]\n"), (b"<html>", "<html>\n")])
+def test_an_answer_of_another_handler_is_shown_as_it_is(monkeypatch, capsys, body, shown):
+    monkeypatch.setattr(Answering, "body", body)
+    with answering() as address:
+        predict("demo", "[]", url=address.url)
+    assert capsys.readouterr().out == shown
+
+
+def test_a_ca_certificate_that_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(ServerError, match="no certificate can be read") as caught:
+        ask(parse_address("https://127.0.0.1:1"), "demo", b"[]", {}, ca=str(tmp_path / "ca.pem"))
+    assert caught.value.where == str(tmp_path / "ca.pem")
