@@ -110,3 +110,14 @@ def test_an_archive_that_was_migrated_has_a_sentence_alone():
     )
     assert "The model is unproven: it was made by others." in page
     assert "<table" not in page
+
+
+def test_sources_are_named_by_their_places_and_a_folder_of_this_machine_has_no_digest(evidence):
+    sources = [
+        {"name": "weights", "location": "s3://bucket/weights/", "sha256": "b" * 64},
+        {"name": "words", "location": "words/"},
+        {"name": "wheel", "package": "p", "version": "1", "file": "p-1.whl", "sha256": "c" * 64},
+    ]
+    page = render("circle-1.0.0", {**evidence, "sources": sources})
+    for place, digest in [("s3://bucket/weights/", "b" * 64), ("words/", "–"), ("p-1.whl", "c" * 64)]:
+        assert f'<td>{place}</td><td class="text"><code>{digest}</code>' in page
