@@ -119,5 +119,5 @@ def test_sources_are_named_by_their_places_and_a_folder_of_this_machine_has_no_d
         {"name": "wheel", "package": "p", "version": "1", "file": "p-1.whl", "sha256": "c" * 64},
     ]
     page = render("circle-1.0.0", {**evidence, "sources": sources})
-    for place, digest in [("s3://bucket/weights/", "b" * 64), ("words/", "–"), ("p-1.whl", "c" * 64)]:
+    for place, digest in [("s3://bucket/weights/", "b" * 64), ("words/", "\u2013"), ("p-1.whl", "c" * 64)]:
         assert f'<td>{place}</td><td class="text"><code>{digest}</code>' in page
