@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import httpx
-import msgspec
 
 from onnxserve.errors import RowError
 
@@ -19,7 +16,7 @@ from .calls import Calls
 from .exchange import GRPC, Incoming, Outgoing, Steps, run_async
 from .http_exchange import incoming, limits, no_answer, timeout
 from .options import Options
-from .predictions import Prediction, read_prediction
+from .predictions import Prediction
 from .rows import Array, Rows
 from .settings import Settings
 from .stream import Part, async_stream
@@ -88,9 +85,8 @@ class AsyncClient:
         rows_per_request: int | None = None,
     ) -> AsyncModelClient[Any]:
         """Return a client of one model, as `Client.model` does."""
-        convert = read_prediction if as_type is None else partial(msgspec.convert, type=as_type)
-        settings = replace(self.settings, rows_per_request=rows_per_request or self.settings.rows_per_request)
-        return AsyncModelClient(Calls(settings, name, version, parameters or {}, convert), self.run)
+        calls = Calls[Any].of(self.settings, name, as_type, version, parameters, rows_per_request)
+        return AsyncModelClient(calls, self.run)
 
     async def predict(self, model: str, rows: Rows, *, timeout_s: float | None = None) -> list[Prediction | RowError]:
         """Return a prediction, or the error in its place, for each row."""

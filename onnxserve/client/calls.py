@@ -67,6 +67,21 @@ class Calls(Generic[P]):
     parameters: Mapping[str, Any] = field(default_factory=dict)
     convert: Callable[[Any], P] = read_prediction
 
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        name: str,
+        as_type: type[Any] | None,
+        version: str,
+        parameters: Mapping[str, Any] | None,
+        rows_per_request: int | None,
+    ) -> Calls[Any]:
+        """Return calls whose predictions are of a type, None for that of the model's task."""
+        convert = read_prediction if as_type is None else partial(msgspec.convert, type=as_type)
+        settings = replace(settings, rows_per_request=rows_per_request or settings.rows_per_request)
+        return Calls(settings, name, version, parameters or {}, convert)
+
     def predictions(self, rows: Rows, deadline: Deadline, size: RequestSize, first_row: int = 0) -> Steps[list[Any]]:
         """Return a prediction or a RowError for each row."""
         check_rows(rows)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import httpx
-import msgspec
 
 from onnxserve.errors import RowError
 
@@ -19,7 +17,7 @@ from .calls import OPENAPI, Calls, fetch, send
 from .exchange import GRPC, Deadline, Incoming, Outgoing, Steps, run
 from .http_exchange import limits, no_answer, read_incoming, timeout
 from .options import Options
-from .predictions import Prediction, read_prediction
+from .predictions import Prediction
 from .rows import Array, Rows
 from .settings import Settings
 from .stream import Part, stream
@@ -96,9 +94,8 @@ class Client:
         the model's task. `parameters` go with each request, such as `{"top_k": 3}`. `rows_per_request` replaces the
         client's.
         """
-        convert = read_prediction if as_type is None else partial(msgspec.convert, type=as_type)
-        settings = replace(self.settings, rows_per_request=rows_per_request or self.settings.rows_per_request)
-        return ModelClient(Calls(settings, name, version, parameters or {}, convert), self.run)
+        calls = Calls[Any].of(self.settings, name, as_type, version, parameters, rows_per_request)
+        return ModelClient(calls, self.run)
 
     def predict(self, model: str, rows: Rows, *, timeout_s: float | None = None) -> list[Prediction | RowError]:
         """Return a prediction, or the error in its place, for each row: `self.model(model).predict(rows)`."""

@@ -19,6 +19,7 @@ from onnxserve.gateway import Canary, GatewayConfig, Model, Roles, Share, read_c
 from onnxserve.gateway.config import Kubernetes
 from onnxserve.gateway.kubernetes import kubernetes_files
 from onnxserve.monitoring.counters import Counters
+from tests.helpers.npm import install_packages
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "deploy" / "helm"
@@ -79,9 +80,7 @@ def schemas(tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("schemas")
     for name in ("package.json", "package-lock.json", "validate.mjs"):
         shutil.copy(SCHEMAS / name, folder)
-    npm = shutil.which("npm")
-    assert npm, "apt-get install npm"
-    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    install_packages(folder)
     return folder
 
 

@@ -24,6 +24,7 @@ from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.browser import WAIT_S, chromium, playground_reply
 from tests.helpers.model_server import SERVED, ModelServer, model_server
+from tests.helpers.npm import install_packages
 
 ROOT = Path(__file__).parents[2]
 TYPESCRIPT = ROOT / "tests" / "typescript"
@@ -123,9 +124,7 @@ def exchanges(page: webdriver.Chrome, server: ModelServer, folder: Path) -> dict
         (folder / f"{model}.ts").write_text(done[model].programs["typescript"])
     for path in TYPESCRIPT.glob("*.json"):  # the compiler and its settings, without the programs of other tests
         shutil.copy(path, folder)
-    npm = shutil.which("npm")
-    assert npm, "apt-get install npm"
-    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    install_packages(folder)
     compiler = folder / "node_modules" / ".bin" / "tsc"
     compiled = subprocess.run([compiler], cwd=folder, capture_output=True, text=True, check=False)
     assert compiled.returncode == 0, compiled.stdout

@@ -11,8 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -28,6 +27,7 @@ from onnxserve.processes import (
     spawn,
 )
 from onnxserve.processes.stale_processes import ProcessRecord, boot_id, end_recorded, start_time
+from tests.helpers.waiting import wait_for
 
 OF_THE_C_LIBRARY = 1 << 31 | 1 << 32  # signals 32 and 33: the C library lets no program set them
 HARMLESS = signal.SIGURG  # ignored by default: a child that outlives its parent
@@ -67,15 +67,6 @@ for action in (connect, lambda: os.listdir(os.path.dirname(sys.argv[1]))):
 """
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
@@ -86,7 +77,7 @@ def pair(folder: Path, **options) -> Iterator[tuple[subprocess.Popen[bytes], int
     log = folder / "pair.log"
     process = spawn([sys.executable, "-c", PAIR], folder=folder, log=log, **options)
     try:
-        assert wait_for(lambda: log.read_text().endswith("\n"))
+        wait_for(lambda: log.read_text().endswith("\n"))
         yield process, int(log.read_text())
     finally:
         end_group(process, signal.SIGKILL, 0)
@@ -109,16 +100,16 @@ def test_a_group_ends_with_its_leader_and_its_output_is_appended(tmp_path):
     with pair(tmp_path) as (leader, member):
         end_group(leader, signal.SIGTERM, 10)
         assert leader.returncode == -signal.SIGTERM
-        assert wait_for(lambda: gone(member))
+        wait_for(lambda: gone(member))
 
 
 def test_a_stopped_group_is_killed(tmp_path):
     with pair(tmp_path) as (leader, member):
         os.kill(leader.pid, signal.SIGSTOP)
-        assert wait_for(lambda: psutil.Process(leader.pid).status() == psutil.STATUS_STOPPED)
+        wait_for(lambda: psutil.Process(leader.pid).status() == psutil.STATUS_STOPPED)
         end_group(leader, signal.SIGTERM, 0.2)
         assert leader.returncode == -signal.SIGKILL
-        assert wait_for(lambda: gone(member))
+        wait_for(lambda: gone(member))
 
 
 def test_a_child_ends_when_its_parent_is_killed(tmp_path):
@@ -127,7 +118,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
         child = int(parent.stdout.readline())
         assert not gone(child)
         parent.kill()
-    assert wait_for(lambda: gone(child))
+    wait_for(lambda: gone(child))
 
 
 def test_a_child_starts_with_default_signals_though_its_parent_ignores_some(tmp_path):

@@ -20,6 +20,7 @@ from onnxserve import AsyncClient, Client, RowError
 from onnxserve.client.predictions import Classification
 from onnxserve.codegen import archive_contract, python_client, server_contract, typescript_client
 from tests.helpers.gateway import TorchServeClient
+from tests.helpers.npm import install_packages
 from tests.helpers.torchserve import ROOT
 
 MODELS = ("churn", "digits", "segment", "sentiment")
@@ -147,9 +148,7 @@ def compiler(tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("typescript")
     for name in ("package.json", "package-lock.json", "ask.ts"):
         shutil.copy(TYPESCRIPT / name, folder)
-    npm = shutil.which("npm")
-    assert npm, "apt-get install npm"
-    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    install_packages(folder)
     return folder
 
 
