@@ -19,7 +19,10 @@ READY_S = 90
 STOP_S = 15
 WORDS = 8  # log lines to quote after a failure
 PAUSES = 2  # passes: a process may fork while its parent is being stopped
-OURS = {"PYTHONPATH", "OMP_WAIT_POLICY"}  # what the benchmark sets for itself, and a server's user wouldn't have
+NOT_INHERITED = {
+    "PYTHONPATH",
+    "OMP_WAIT_POLICY",
+}  # what the benchmark sets for itself, and a server's user wouldn't have
 
 
 @dataclass
@@ -104,7 +107,7 @@ class Running:
 
 def start(command: list[str], folder: Path, variables: Mapping[str, str], log: Path) -> Running:
     """Start a server in `folder` that writes its output to `log`."""
-    environment = {name: value for name, value in os.environ.items() if name not in OURS} | dict(variables)
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED} | dict(variables)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
         process = subprocess.Popen(
