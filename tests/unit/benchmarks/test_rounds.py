@@ -113,7 +113,12 @@ def ended(process: psutil.Process) -> bool:
 @contextlib.contextmanager
 def family(tmp_path: Path):
     """A process with a child that outlives it unless it is ended too."""
-    code = "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
+    code = """if True:
+        import subprocess, time
+        while time.process_time() < 0.1:  # the kernel counts in hundredths of a second
+            pass
+        print(subprocess.Popen(['sleep', '600']).pid, flush=True)
+        time.sleep(600)"""
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
