@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from onnxserve.archive import reconfigure
 from tests.helpers.plugin import needs_plugin
 from tests.helpers.torchserve import ROOT, Running, running
+from tests.helpers.waiting import wait_for
 
 DELAY_S = 2
 pytestmark = needs_plugin
@@ -41,6 +43,35 @@ def test_lone_requests_do_not_wait(patient):
         assert patient.post("circle", b"[0, 0]").status_code == 200
     assert time.monotonic() - start < 5 * DELAY_S / 2
     assert batching(patient).items() >= {"model": "circle", "version": "1.0.0", "expected": 1, "queued": 0}.items()
+
+
+@pytest.fixture(scope="module")
+def pair(archive, tmp_path_factory) -> Iterator[Running]:
+    """A model with two workers."""
+    folder = tmp_path_factory.mktemp("pair")
+    reconfigure(archive, folder / "in" / archive.name, {"minWorkers": 2, "maxWorkers": 2})
+    with running(folder, [folder / "in" / archive.name]) as server:
+        yield server
+
+
+def wakeups(processes: list[psutil.Process]) -> list[int]:
+    """How often each process was given something to do after it had waited."""
+    return [process.num_ctx_switches().voluntary for process in processes]
+
+
+def test_one_clients_requests_go_to_the_worker_that_was_at_work_last(pair):
+    [version] = pair.get(pair.settings.management, "/models/circle").json()
+    workers = [psutil.Process(worker["pid"]) for worker in version["workers"]]
+
+    def one_worker_computes_them() -> bool:
+        before = wakeups(workers)
+        for _ in range(40):
+            assert pair.post("circle", b"[0, 0]").status_code == 200
+        idle, busy = sorted(after - count for count, after in zip(before, wakeups(workers), strict=True))
+        return idle <= 4 and busy >= 40
+
+    # A request that comes before the worker waits again goes to the other one, as it should.
+    wait_for(one_worker_computes_them)
 
 
 def test_nothing_is_lost_when_requests_wait_for_the_worker_to_start(archive, tmp_path):

@@ -22,7 +22,6 @@ final class Backlog {
     private final ArrayDeque<QueuedJob> again = new ArrayDeque<>();
     private int collected;
     private int expected = 1;
-    private long idle;
 
     Backlog(QueueLimit limit, long now) {
         this.limit = limit;
@@ -68,15 +67,24 @@ final class Backlog {
         return true;
     }
 
-    /** Records that a worker has finished its batch, if it had one, and requests the next. */
-    void begin(Batch batch, long now) {
-        if (!batch.jobs.isEmpty() && batch.idle == idle) {
+    /** Records that a worker has finished its batch, if it had one. */
+    void finish(Batch batch, long now) {
+        if (!batch.jobs.isEmpty()) {
             serviceTime.add(batch.jobs.size(), now - batch.lastTakenAt);
             // A second try is late because the first one failed, so it doesn't measure the limit.
             batch.jobs.stream().filter(job -> !job.failed).forEach(job -> limit.answered(job.arrivedAt, now));
         }
+        batch.finish();
+    }
+
+    /** Records that a worker begins its next batch, after workers had no jobs for {@code idle} ns. */
+    void begin(Batch batch, long idle, long now) {
+        if (!batch.finished) {
+            finish(batch, now);
+        }
+        batch.finished = false;
+        limit.waited(idle);
         limit.nextBatch(now);
-        batch.begin();
         expected = Math.max(collected, 1);
         collected = 0;
     }
@@ -84,16 +92,6 @@ final class Backlog {
     /** Returns whether the batch has fewer jobs than the previous one. */
     boolean isMoreExpected() {
         return collected < expected;
-    }
-
-    /** Records that a worker waits for jobs. */
-    void idles() {
-        idle++;
-    }
-
-    /** Records how long the worker waited, in ns. */
-    void waited(long nanos) {
-        limit.waited(nanos);
     }
 
     /** Sets the number of workers that have loaded the model. */
@@ -118,9 +116,8 @@ final class Backlog {
 
     /**
      * Takes the next job whose client still waits; returns null if the batch is full or the queue is empty.
-     * {@code waited} tells whether the worker had to wait for the job.
      */
-    QueuedJob next(Batch batch, boolean waited, long now, BiConsumer<QueuedJob, Drop> dropped) {
+    QueuedJob next(Batch batch, long now, BiConsumer<QueuedJob, Drop> dropped) {
         while (true) {
             Priority priority = scheduler.next();
             if (priority == null || (batch.isFull() && contention.holds(priority, now))) {
@@ -133,7 +130,7 @@ final class Backlog {
                 dropped.accept(job, reason);
                 continue;
             }
-            if (!waited) {
+            if (!batch.waited) {
                 contention.waited(job, batch.previousClients, now);
             }
             return take(job, batch, Math.max(clients, serviceTime.limit()), now);
@@ -141,7 +138,7 @@ final class Backlog {
     }
 
     private QueuedJob take(QueuedJob job, Batch batch, int most, long now) {
-        batch.add(job, most, now, idle);
+        batch.add(job, most, now);
         limit.taken();
         collected++;
         return job;

@@ -9,26 +9,30 @@ final class Batch {
     /** The client of each job in the previous batch; keeping the jobs would keep their bodies in memory. */
     final List<String> previousClients = new ArrayList<>();
     long lastTakenAt;
-    /** The count of waits by all threads at that time; if it changes, the elapsed time includes idle time. */
-    long idle;
+    /** Whether the worker had to wait for the job that is taken next. */
+    boolean waited;
+    /** Whether the worker has finished the batch and waits for the next one. */
+    boolean finished;
 
     private int limit;
 
-    void begin() {
+    void finish() {
         previousClients.clear();
         jobs.forEach(job -> previousClients.add(job.client));
         jobs.clear();
+        finished = true;
+        waited = false;
     }
 
     /** The first job's {@code limit} is the maximum batch size while quiet clients wait for the batches of others. */
-    void add(QueuedJob job, int limit, long now, long idle) {
+    void add(QueuedJob job, int limit, long now) {
         if (jobs.isEmpty()) {
             this.limit = limit;
         }
         job.taken = true;
         jobs.add(job);
         lastTakenAt = now;
-        this.idle = idle;
+        waited = false;
     }
 
     /** Returns whether the batch is a second try, which runs alone. */

@@ -5,10 +5,10 @@ import java.util.Collection;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingDeque;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 import org.pytorch.serve.job.Job;
 import org.pytorch.serve.util.messages.WorkerCommands;
 
@@ -30,13 +30,13 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private static final long serialVersionUID = 1L;
 
     private final transient ReentrantLock lock = new ReentrantLock();
-    private final transient Condition notEmpty = lock.newCondition();
     private final transient ThreadLocal<Batch> batches = ThreadLocal.withInitial(Batch::new);
     private final transient Backlog backlog;
     private final transient IntSupplier maxBatchDelay;
     private final transient LongSupplier clock;
     private final transient DropCounters drops;
     private final transient Poison poison = new Poison();
+    private final transient IdleWorkers idle;
     private boolean open = true;
     private boolean outage;
 
@@ -48,6 +48,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         this.maxBatchDelay = maxBatchDelay;
         this.clock = clock;
         this.drops = new DropCounters(onDrop);
+        this.idle = new IdleWorkers(lock, clock);
         long now = clock.getAsLong();
         this.backlog = new Backlog(new QueueLimit(capacity, target, now), now);
     }
@@ -73,7 +74,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
             }
             leaving = outage ? arrival : backlog.add(arrival);
             reason = outage ? Drop.NO_WORKER : leaving == arrival ? Drop.REFUSED : Drop.DISPLACED;
-            notEmpty.signal();
+            idle.wake();
         } finally {
             lock.unlock();
         }
@@ -113,10 +114,10 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         }
     }
 
-    private int counted(IntSupplier count) {
+    private <T> T locked(Supplier<T> value) {
         lock.lock();
         try {
-            return count.getAsInt();
+            return value.get();
         } finally {
             lock.unlock();
         }
@@ -137,23 +138,20 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
     private void putBack(Collection<QueuedJob> jobs) {
         locked(() -> {
             jobs.forEach(backlog::putBack);
-            notEmpty.signal();
+            idle.wake();
         });
     }
 
     /** Returns whether a failed job gets a second try, so that it needs no answer yet; each job gets one. */
     boolean tryAgain(QueuedJob job, boolean workerEnded) {
-        lock.lock();
-        try {
+        return locked(() -> {
             if (!job.taken) {
                 return true; // another thread of TorchServe, which scales down, has put it back
             }
             boolean again = open && backlog.tryAgain(job, workerEnded);
-            notEmpty.signal();
+            idle.wake();
             return again;
-        } finally {
-            lock.unlock();
-        }
+        });
     }
 
     /** Records that a second worker ended with the job. */
@@ -161,14 +159,34 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         poison.add(job, clock.getAsLong());
     }
 
+    /** Waits until there is a job for this thread, which has finished its previous batch. */
+    void awaitJob() throws InterruptedException {
+        Worker.checkReady();
+        Batch batch = batches.get();
+        lock.lockInterruptibly();
+        try {
+            backlog.finish(batch, clock.getAsLong());
+            batch.waited = idle.awaitJob(() -> backlog.size() > 0);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Wakes another thread if there are jobs. */
+    void passOn() {
+        locked(() -> {
+            if (backlog.size() > 0) {
+                idle.wake();
+            }
+        });
+    }
+
     @Override
     public Job poll(long timeout, TimeUnit unit) throws InterruptedException {
         Batch batch = batches.get();
         if (timeout == Long.MAX_VALUE) {
-            if (!Worker.isReady()) {
-                throw new InterruptedException("the worker has no model");
-            }
-            locked(() -> backlog.begin(batch, clock.getAsLong()));
+            Worker.checkReady();
+            locked(() -> backlog.begin(batch, idle.idleTime(), clock.getAsLong()));
         } else if (batch.isAlone()) {
             return null;
         }
@@ -185,19 +203,18 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
 
     private Job poll(Batch batch, long timeout) throws InterruptedException {
         long nanos = timeout;
-        boolean waited = false;
         while (true) {
             List<Runnable> dropped = new ArrayList<>(0);
             QueuedJob job;
             lock.lockInterruptibly();
             try {
-                job = take(batch, waited, dropped);
+                job = take(batch, dropped);
                 if (job == null && dropped.isEmpty()) {
                     if (nanos <= 0 || backlog.firstTries() > 0) {
                         return null;
                     }
-                    waited = true;
-                    nanos = await(nanos);
+                    nanos = idle.awaitFurther(nanos);
+                    batch.waited = true;
                 }
             } finally {
                 lock.unlock();
@@ -209,25 +226,17 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         }
     }
 
-    private long await(long nanos) throws InterruptedException {
-        backlog.idles();
-        long since = clock.getAsLong();
-        long left = notEmpty.awaitNanos(nanos);
-        backlog.waited(clock.getAsLong() - since);
-        return left;
-    }
-
     /**
      * Takes a job; refuses a second try to a worker that has ended and whose thread TorchServe is about to
      * interrupt.
      */
-    private QueuedJob take(Batch batch, boolean waited, List<Runnable> dropped) throws InterruptedException {
+    private QueuedJob take(Batch batch, List<Runnable> dropped) throws InterruptedException {
         long now = clock.getAsLong();
         if (!batch.jobs.isEmpty() || !backlog.hasSecondTries()) {
-            return backlog.next(batch, waited, now, (job, reason) -> dropped.add(() -> drops.drop(job, reason)));
+            return backlog.next(batch, now, (job, reason) -> dropped.add(() -> drops.drop(job, reason)));
         }
         if (!Worker.isAlive()) {
-            notEmpty.signal();
+            idle.wake();
             throw new InterruptedException("the worker has ended");
         }
         return backlog.secondTry(batch, now, (job, reason) -> dropped.add(() -> drops.drop(job, reason)));
@@ -241,7 +250,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
         lock.lock();
         try {
             long now = clock.getAsLong();
-            next = backlog.next(new Batch(), false, now, (job, why) -> dropped.add(() -> drops.drop(job, why)));
+            next = backlog.next(new Batch(), now, (job, why) -> dropped.add(() -> drops.drop(job, why)));
         } finally {
             lock.unlock();
         }
@@ -266,7 +275,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
 
     @Override
     public int size() {
-        return counted(backlog::size);
+        return locked(backlog::size);
     }
 
     @Override
@@ -276,16 +285,11 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
 
     @Override
     public int remainingCapacity() {
-        return counted(backlog::room);
+        return locked(backlog::room);
     }
 
     /** Returns the members of a JSON object. */
     String json() {
-        lock.lock();
-        try {
-            return backlog.json() + "," + drops.json();
-        } finally {
-            lock.unlock();
-        }
+        return locked(() -> backlog.json() + "," + drops.json());
     }
 }

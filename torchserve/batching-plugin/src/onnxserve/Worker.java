@@ -51,6 +51,13 @@ final class Worker {
         return worker != null && isReady(worker);
     }
 
+    /** Ends a thread's wait for jobs if its worker has no model, so that TorchServe restarts the worker. */
+    static void checkReady() throws InterruptedException {
+        if (!isReady()) {
+            throw new InterruptedException("the worker has no model");
+        }
+    }
+
     /** Returns whether this thread's worker is ready and its process runs, according to the kernel. */
     static boolean isAlive() {
         return isReady() && (LAST.get() == null || runs(LAST.get().getPid()));

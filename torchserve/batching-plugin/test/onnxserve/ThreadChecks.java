@@ -51,9 +51,9 @@ final class ThreadChecks {
     }
 
     static void nothingIsLostOrServedTwice() throws InterruptedException {
-        ReentrantLock collecting = new ReentrantLock();
         AtomicInteger dropped = new AtomicInteger();
         BatchQueue queue = new BatchQueue(300, TimeUnit.MILLISECONDS.toNanos(1), () -> 2, dropped::incrementAndGet, System::nanoTime);
+        LastIdleFirst collecting = new LastIdleFirst(queue);
         Queue<FakeJob> offered = new ConcurrentLinkedQueue<>();
         Map<Job, AtomicInteger> served = new ConcurrentHashMap<>();
         List<Thread> clients = new ArrayList<>();
