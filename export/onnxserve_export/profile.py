@@ -101,8 +101,10 @@ def call(state: ExportState) -> None:
         return
     rows = min(MOST_ROWS, len(split.certify))
     source, target = state.scratch / "profile.jsonl", state.scratch / "profile.npz"
+    counts = Counter[bytes]()
     with source.open("wb") as stream:
         for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
+            counts.update(map(msgspec.json.encode, group))
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(state.archive_folder, "measures", source, target)
     with np.load(target) as arrays:
@@ -110,6 +112,7 @@ def call(state: ExportState) -> None:
         task = task_alone(signature.output.task, signature)
         origins = state.groups.certify.origins()
         document = profile(arrays, outputs_of(state, rows), task, origins and origins[:rows])
+        document["most_alike"] = max(counts.values())
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 
