@@ -25,7 +25,7 @@ TENSORS: tuple[tuple[str, list[Any]], ...] = (
     ("BYTES", ["9999-99-99"]), ("BYTES", ["0001-01-01"]), ("BYTES", ["2024-01-01T25:00"]), ("BYTES", ["\u0663"]),
     ("X", [1]),
 )  # fmt: skip
-SHAPES = ([1], [1, 1], [2], [1, 2], [0], [], [-1])
+SHAPES: tuple[list[int], ...] = ([1], [1, 1], [2], [1, 2], [0], [], [-1])
 
 
 def table_request(changed: str = "", **fields: Any) -> Request:

@@ -101,7 +101,7 @@ def check_wav(wav: Content, where: str) -> bool:
             whole = CHUNK_BYTES + chunk.unpack_from(wav)[1]
             if size < PIPED:
                 check_samples(wav, position, size, whole, where)
-            return size >= PIPED
+            return bool(size >= PIPED)
         position += size % 2
     reason = f"the WAV file has more than {MOST_CHUNKS} chunks before its samples"
     raise UndecodableBody(reason, where=where, fix="encode the sound again, without them")

@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ LENGTH, LENGTH_PLACE, MOST_SAMPLES = struct.Struct(">Q"), 18, 2**36 - 1  # its l
 LONGEST_FRAME = 2**21 + 2**16  # bytes: 65,535 samples of 32 bits in eight channels, and what stands around them
 MOST_SYNCS, MOST_HEADERS = 1000, 16  # that are looked at from the end; noise looks like a frame's first bytes at times
 # The first four bytes of a frame: a pattern, whether it counts samples, and codes of which some are reserved.
-SYNC = re.compile(rb"\xff(?P<kind>[\xf8\xf9])[\x10-\xff][\x00-\xaf]", re.DOTALL)
+SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xff][\x00-\xaf]", re.DOTALL)
 COUNTS_SAMPLES = 0xF9
 NUMBER = 4  # where the frame's number begins, which is coded as UTF-8 codes a character
 BEHIND, RATE_BEHIND = {6: 1, 7: 2}, {12: 1, 13: 2, 14: 2}  # bytes behind the number, by code, for samples and rate
@@ -106,7 +106,7 @@ def small_checksum_of(header: Content) -> int:
 
 def remainders() -> npt.NDArray[np.uint16]:
     """Return the remainder of each word of 16 bits, with 16 zeros behind it, by x^16 + x^15 + x^2 + 1."""
-    words = np.arange(2**16, dtype=np.uint32)
+    words: npt.NDArray[Any] = np.arange(2**16, dtype=np.uint32)
     for _ in range(16):
         words = words << 1 ^ np.where(words & 0x8000, 0x18005, 0).astype(np.uint32)
     return words.astype(np.uint16)
