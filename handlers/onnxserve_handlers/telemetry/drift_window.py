@@ -18,6 +18,7 @@ from .drift_statistics import Counts
 
 Numbers = npt.NDArray[np.int64]
 KEY_BITS = 62
+MOST_ALIKE = ""  # in place of a measure's name, in the file of the measures of the proof's rows
 
 
 class Part(NamedTuple):
