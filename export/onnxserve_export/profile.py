@@ -18,6 +18,7 @@ from onnxserve.archive.write import pretty
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import read_signature, task_alone
 from onnxserve_handlers.tasks import TaskHooks
+from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 
 from .arrays import Array
 from .batch_composition import batches
@@ -105,11 +106,13 @@ def call(state: ExportState) -> None:
         for group in batches(islice(values(state.split.certify), rows), state.definition.serve.batch_size):
             stream.write(msgspec.json.encode(group) + b"\n")
     run_offline(state.archive_folder, "measures", source, target)
-    with np.load(target) as arrays:
-        signature = read_signature(state.archive_folder)
-        task = task_alone(signature.output.task, signature)
-        origins = state.groups.certify.origins()
-        document = profile(arrays, outputs_of(state, rows), task, origins and origins[:rows])
+    with np.load(target) as written:
+        measures = dict(written)
+    [most_alike] = measures.pop(MOST_ALIKE).tolist()
+    signature = read_signature(state.archive_folder)
+    task, origins = task_alone(signature.output.task, signature), state.groups.certify.origins()
+    document = profile(measures, outputs_of(state, rows), task, origins and origins[:rows])
+    document["most_alike"] = most_alike
     (state.archive_folder / "profile.json").write_bytes(pretty(document))
     state.say(f"      {rows} rows, {len(document['measures'])} measures")
 

@@ -22,6 +22,7 @@ import contextlib
 import os
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -35,6 +36,7 @@ import numpy.typing as npt
 from .composition import service_class
 from .errors import InternalError, RequestError
 from .handler import Handler
+from .telemetry.drift_window import MOST_ALIKE, row_key
 from .timing import measure
 from .trust.model import read_golden
 
@@ -173,15 +175,20 @@ def write_every_output(folder: Path, source: Path, target: Path) -> None:
 
 
 def write_measures(folder: Path, source: Path, target: Path) -> None:
-    """Write the numbers that drift compares, over all lines of `source`, as arrays by measure."""
-    handler, measures = make_handler(folder), dict[str, list[npt.NDArray[Any]]]()
+    """Write the numbers that drift compares, over all lines of `source`, as arrays by measure.
+
+    `MOST_ALIKE` is how often the most frequent row is there.
+    """
+    handler, measures, counts = make_handler(folder), dict[str, list[npt.NDArray[Any]]](), Counter[int]()
     for instances in read_lines(source):
         rows = [handler.check(value, f"row[{i}]") for i, value in enumerate(instances)]
+        counts.update(map(row_key, rows))
         for name, values in handler.measures(rows).items():
             measures.setdefault(name, []).append(values)
     with zipfile.ZipFile(target, "w") as archive:
         for name, parts in measures.items():
             write_array(archive, name, np.concatenate(parts))
+        write_array(archive, MOST_ALIKE, np.array([max(counts.values(), default=0)]))
 
 
 def write_samples(folder: Path, source: Path, target: Path) -> None:

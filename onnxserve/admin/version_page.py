@@ -10,6 +10,7 @@ import msgspec
 
 from onnxserve.archive import open_archive
 from onnxserve.archive.evidence import EVIDENCE, PROFILE
+from onnxserve.archive.file_cache import cached_by_file
 from onnxserve.archive.read import member
 from onnxserve.errors import ArchiveError
 from onnxserve.monitoring.exporter import process_exists
@@ -34,6 +35,7 @@ def version_page(archive: Path, windows: Path, model: str, version: str) -> dict
     }
 
 
+@cached_by_file
 def read_documents(archive: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the shown parts of an archive's evidence, and its profile without axes of embeddings."""
     with open_archive(archive) as opened:

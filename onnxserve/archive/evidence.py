@@ -15,6 +15,7 @@ import msgspec
 
 from onnxserve.errors import OnnxserveError
 
+from .file_cache import cached_by_file
 from .read import member, open_archive
 
 CERTIFIED, PARITY, UNPROVEN = "certified", "parity", "unproven"
@@ -52,12 +53,17 @@ def read_why_no_profile(path: Path) -> str:
 def _read(path: Path, judge: Callable[[list[str], Mapping[str, Any] | None], str]) -> str:
     """Return what `judge` says of an archive's files and summary, None without evidence; empty if it can't be read."""
     try:
-        with open_archive(path) as archive:
-            names = archive.namelist()
-            summary = msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else None
-        return judge(names, summary)
+        return judge(*_read_summary(path))
     except (OnnxserveError, OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return ""
+
+
+@cached_by_file
+def _read_summary(path: Path) -> tuple[list[str], Mapping[str, Any] | None]:
+    """Return the names of an archive's files, and the summary of its evidence, None without evidence."""
+    with open_archive(path) as archive:
+        names = archive.namelist()
+        return names, msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else None
 
 
 def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float, measure: str = "") -> str:

@@ -19,6 +19,7 @@ from onnxserve.archive import column_types, folder_signature, read_proof, summar
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitoring.predictions import read_logged
+from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 
 MOST_ROWS, LEAST_ROWS, GROUP = 10_000, 50, 64
 COLUMNS = ("time", "input", "label", "score")
@@ -119,4 +120,4 @@ def measures(folder: Path, inputs: Sequence[Any]) -> dict[str, np.ndarray[Any, A
     source.write_bytes(msgspec.json.encode(list(inputs)) + b"\n")
     run_offline(folder, "measures", source, target)
     with np.load(target) as arrays:
-        return dict(arrays)
+        return {name: array for name, array in arrays.items() if name != MOST_ALIKE}

@@ -12,12 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from onnxserve_handlers.inputs.audio import OPEN_ENDED
+from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from tests.helpers import plain_http
 from tests.helpers.archive_cache import fill_once
 from tests.helpers.attacks import ATTACKS
 from tests.helpers.gateway import TorchServeClient, gateway_before
+from tests.helpers.hostile_protocols import PROTOCOLS
 from tests.helpers.hostile_rows import Attack
-from tests.helpers.inference import JSON
+from tests.helpers.hostile_values import bodies, elements, rows
+from tests.helpers.inference import HEADER, JSON
+from tests.helpers.protocol_requests import Request, tensors_of_row
 from tests.helpers.task_models import MODELS
 from tests.helpers.torchserve import running
 
@@ -100,3 +105,50 @@ def test_hostile_rows_get_their_errors_and_move_nobody(gateway, task):
     assert pids(gateway, task) == before
     assert neighbour.count > 5
     assert [status for status, _ in neighbour.answers] == [200]
+
+
+def of_any_protocol(task: str, folder: Path) -> dict[str, tuple[str, Request]]:
+    """Return the paths and bodies, by name, of requests with one thing wrong; calls of gRPC need another client."""
+    handler = MODELS[task].handler(folder)
+    arrays = tensors_of_row(handler, MODELS[task].rows[0])
+    v2, plain = f"/v2/models/{task}/infer", f"/predictions/{task}"
+    requests = {
+        f"{name} {what}": (v2, request)
+        for name in ("v2 json", "v2 binary")
+        for what, request in PROTOCOLS[name](arrays)
+    }
+    requests |= {f"npy {what}": (plain, request) for what, request in PROTOCOLS["npy"](arrays)}
+    requests |= {f"texts {what}": (v2, request) for what, request in elements(handler.signature.input.row_name or "x")}
+    requests |= {f"rows {what}": (plain, request) for what, request in (*rows(), *bodies(tuple(handler.raw_types)))}
+    return {
+        name: (path, request)
+        for name, (path, request) in requests.items()
+        if request[1]["content-type"] != GRPC and request[1].get(HEADER, "").isascii()
+    }
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_whatever_is_wrong_with_a_request_of_any_protocol_is_never_our_fault(gateway, task, tmp_path):
+    before, neighbour = pids(gateway, task), Neighbour(gateway.url, task)
+    thread = threading.Thread(target=neighbour.run, daemon=True)
+    thread.start()
+    wrong, requests = [], of_any_protocol(task, tmp_path / task)
+    with plain_http.client(base_url=gateway.url, timeout=60) as http:
+        for name, (path, (body, headers)) in requests.items():
+            answer = http.post(path, content=body, headers=headers)
+            if answer.status_code not in (200, 400, 413, 415, 422):
+                wrong.append((name, answer.status_code, answer.text[:300]))
+    neighbour.stop.set()
+    thread.join(60)
+    assert wrong == []
+    assert len(requests) > 200
+    assert pids(gateway, task) == before
+    assert [status for status, _ in neighbour.answers] == [200]
+
+
+def test_an_answer_to_a_sound_that_does_not_say_where_it_ends_comes_with_a_mark(gateway):
+    marks = {"FLAC of a pipe": "1", "a tag before a sound": None}
+    with plain_http.client(base_url=gateway.url, timeout=60) as http:
+        for attack in (attack for attack in ATTACKS if attack.name in marks):
+            answer = sent(http, attack)
+            assert (answer.status_code, answer.headers.get(OPEN_ENDED)) == (200, marks[attack.name])

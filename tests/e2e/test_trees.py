@@ -87,7 +87,7 @@ def test_drift_sees_other_categories_and_more_nulls(tree_archive, tmp_path):
     drift = Drift(profile, lambda name, stats: reported.update({name: stats["psi"]}), lambda _: None)
     p_values = []
     for rows in (alike, other, [{**row, "amount": None} for row in alike]):
-        drift.add([handler.check(row, "row") for row in rows], [], handler)
+        drift.add([[handler.check(row, "row")] for row in rows], [], handler)
         p_values.append(drift.close_window())
     assert p_values[0] > FALSE_ALARM > max(p_values[1:])
     assert reported["amount.missing"] > 1

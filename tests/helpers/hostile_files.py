@@ -117,10 +117,20 @@ def damaged_sounds() -> list[Attack]:
     frame[-2000] ^= 1
     noisy = bytearray(files["MP3"])
     noisy[1200:2400] = np.random.default_rng(6).integers(0, 256, 1200, np.uint8).tobytes()
-    ogg = {"without its last page": files["OGG"][:page], "with a damaged page": beside, "twice": files["OGG"] * 2}
+    ogg = {"with a damaged page": beside, "twice": files["OGG"] * 2}
     attacks += [Attack("multilabel", f"OGG {n}", c, 400, "instances[0]", "", "audio/ogg") for n, c in ogg.items()]
+    piped = bytearray(files["FLAC"])
+    piped[21] &= 0xF0
+    piped[22:26] = bytes(4)
+    headers = b"\xff\xf8\x69\x08\0\x0f\0" * 100_000  # as a frame begins, without the frame
     return [
         *attacks,
+        Attack(
+            "multilabel", "an OGG of headers", files["OGG"][:page], 422, "instances[0]", "at least one", "audio/ogg"
+        ),
+        Attack("multilabel", "FLAC of a pipe", bytes(piped), 200, kind="audio/flac"),
+        Attack("multilabel", "FLAC of a pipe without a byte", bytes(piped[:-1]), 400, "instances[0]", "", "audio/flac"),
+        Attack("multilabel", "FLAC of headers", bytes(piped) + headers, 400, "instances[0]", "", "audio/flac"),
         Attack("multilabel", "a damaged FLAC", bytes(frame), 400, "instances[0]", "", "audio/flac"),
         Attack("multilabel", "an MP3 with noise in it", bytes(noisy), 400, "instances[0]", "", "audio/mpeg"),
         Attack("multilabel", "no frame of an MP3", b"\xff\xfb\x90\xc0" * 3000, 400, "instances[0]", "", "audio/mpeg"),

@@ -28,6 +28,7 @@ STUDIO = 2 * 192_000  # samples a second of the finest stereo that studios recor
 PEAK = 8.0  # 18 dB above full scale: beyond it are integers that nobody scaled
 SILENCE_DB = -120.0
 VARIANCE = 1e-7  # that keeps silence finite, as feature extractors of wav2vec 2.0 add it
+OPEN_ENDED = "x-onnxserve-open-ended"
 ARRAY, ARRAY_RATE = "array", "sampling_rate"  # of a decoded sound, as Hugging Face's data sets name them
 
 
@@ -82,6 +83,12 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
         return False
 
 
+class SoundRow(npt.NDArray[np.float32]):
+    """The samples of one row, and whether its file doesn't say where it ends."""
+
+    is_open_ended: bool = False
+
+
 class AudioInput(EncodedInput):
     """Rows are sounds; each becomes the samples of one channel at the options' rate."""
 
@@ -112,10 +119,10 @@ class AudioInput(EncodedInput):
         samples: int = self.decoding.samples_of(content)
         return samples / (self.options.max_seconds * STUDIO)
 
-    def check(self, instance: Any, where: str) -> Waveform:
+    def check(self, instance: Any, where: str) -> SoundRow:
         """Decode, check, mix, resample and cut one sound; returns float32, shape (samples,)."""
         spec = self.options
-        samples, rate = self._samples(unwrap(instance, self.row_keys), where)
+        samples, rate, is_open_ended = self._samples(unwrap(instance, self.row_keys), where)
         if not np.isfinite(samples).all() or np.abs(samples).max(initial=0) > PEAK:
             fix = "send samples from -1 to 1: divide integers by their full scale"
             raise InvalidRow(f"the sound has samples beyond {PEAK:g}", where=where, fix=fix)
@@ -125,23 +132,25 @@ class AudioInput(EncodedInput):
         if len(samples) < spec.least:
             what = f"the sound has {len(samples)} samples at the model's rate, at least {spec.least} are expected"
             raise InvalidRow(what, where=where, fix="send a longer sound")
-        return samples[: spec.window or None]
+        row = samples[: spec.window or None].view(SoundRow)
+        row.is_open_ended = is_open_ended
+        return row
 
-    def _samples(self, instance: Any, where: str) -> tuple[Waveform, int]:
-        """Return samples, shape (samples,), and their rate."""
+    def _samples(self, instance: Any, where: str) -> tuple[Waveform, int, bool]:
+        """Return samples, shape (samples,), their rate, and whether their file doesn't say where it ends."""
         rate = self.options.sample_rate
         if isinstance(instance, dict) and instance.keys() == {ARRAY, ARRAY_RATE}:
             instance, rate = instance[ARRAY], self._rate(instance[ARRAY_RATE], f"{where}.{ARRAY_RATE}")
         if not isinstance(instance, list):
             content = self.content(instance, where)
-            decoded: tuple[Waveform, int] = self.decoding.decode(content, self.options.max_seconds, where)
+            decoded: tuple[Waveform, int, bool] = self.decoding.decode(content, self.options.max_seconds, where)
             return decoded
         array = as_array(instance, where)
         if array.ndim != 1 or array.dtype.kind == "b":
             reason = f"the samples have shape {array.shape}" if array.ndim != 1 else "the samples are true or false"
             raise InvalidRow(reason, where=where, fix="send one list of numbers")
         with np.errstate(over="ignore"):
-            return array.astype(np.float32), rate
+            return array.astype(np.float32), rate, False
 
     def _rate(self, rate: Any, where: str) -> int:
         try:
@@ -164,6 +173,11 @@ class AudioInput(EncodedInput):
                 where=where,
                 fix="cut the sound, and send the parts as rows",
             )
+
+    def notes(self, rows: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+        """Return a header with the number of sounds that may be parts of longer ones, as nothing in them can tell."""
+        count = sum(isinstance(row, SoundRow) and row.is_open_ended for row in rows)
+        return ((OPEN_ENDED, str(count)),) if count else ()
 
     def batch_keys(self, rows: Sequence[Waveform]) -> list[Hashable] | None:
         """Return each sound's length, if neither a window nor a mask lets different lengths run together."""

@@ -2,7 +2,8 @@
 
 A WAV has the bytes of its samples in its header, and an MP3 those of all frames in its first (`audio_mpeg`). An OGG
 marks its last page, and each page has a number and a checksum. A FLAC has its number of samples, which `audio_decoding`
-compares with what it decodes.
+compares with what it decodes. A recorder that writes to a pipe, or that is stopped, leaves these out: such a file is
+read if it ends where one of its own parts does, and is marked as open-ended.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ MPEG = (b"\x50\0", b"\x55\0", b"\0\x50", b"\0\x55")  # formats of samples in eit
 PAGE = struct.Struct("<4sBBqIIIB")  # RFC 3533, 6: pattern, version, flags, place, stream, number, checksum, parts
 CHECKSUM = slice(22, 26)
 PATTERN, LAST = b"OggS", 4  # of a page, and the flag of a stream's last
+CONTINUED = 255  # bytes of a page's part whose packet goes on
 MOST_PAGES = 100_000
 REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 ALL_ONES = 0xFFFFFFFF
@@ -51,17 +53,17 @@ def kind_of(content: Content) -> str:
     return "MP3" if is_mp3(content) else ""
 
 
-def container_of(content: Content, where: str) -> str:
-    """Return which of `CONTAINERS` a file without tags is, once it is known to be whole.
+def is_open_ended(content: Content, where: str) -> bool:
+    """Return whether a file without tags doesn't say where it ends; that of a FLAC is in its header, as decoded.
 
-    Raises UndecodableBody for any other, for a file that ends before its container does, and for a contradiction.
+    Raises UndecodableBody for none of `CONTAINERS`, for a file that ends before its container does, and for a
+    contradiction.
     """
     kind = kind_of(content)
     if not kind:
         raise UndecodableBody(f"not a readable sound of {', '.join(CONTAINERS)}", where=where, fix="check the file")
-    if check := {"WAV": check_wav, "OGG": check_ogg, "MP3": check_mp3}.get(kind):
-        check(content, where)
-    return kind
+    check = {"WAV": check_wav, "OGG": check_ogg, "MP3": check_mp3}.get(kind)
+    return check is not None and check(content, where)
 
 
 def without_tags(content: Content, where: str) -> Content:
@@ -79,10 +81,10 @@ def without_tags(content: Content, where: str) -> Content:
     raise UndecodableBody(f"the file has more than {MOST_TAGS} tags before its sound", where=where, fix="remove them")
 
 
-def check_wav(wav: Content, where: str) -> None:
-    """Raise UndecodableBody for a WAV with fewer samples than its header says, or more, or with frames of MPEG.
+def check_wav(wav: Content, where: str) -> bool:
+    """Return whether the header doesn't know how many samples there are, as an encoder to a pipe doesn't.
 
-    An encoder to a pipe doesn't know how many there are.
+    Raises UndecodableBody for a WAV with fewer samples than its header says, or more, or with frames of MPEG.
     Source: https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html.
     """
     chunk = struct.Struct(">4sI" if wav.startswith(RIFF[1]) else "<4sI")
@@ -97,8 +99,9 @@ def check_wav(wav: Content, where: str) -> None:
         position += size
         if kind == b"data":
             whole = CHUNK_BYTES + chunk.unpack_from(wav)[1]
-            check_samples(wav, position, size, whole, where)
-            return
+            if size < PIPED:
+                check_samples(wav, position, size, whole, where)
+            return bool(size >= PIPED)
         position += size % 2
     reason = f"the WAV file has more than {MOST_CHUNKS} chunks before its samples"
     raise UndecodableBody(reason, where=where, fix="encode the sound again, without them")
@@ -106,8 +109,6 @@ def check_wav(wav: Content, where: str) -> None:
 
 def check_samples(wav: Content, end: int, size: int, whole: int, where: str) -> None:
     """Raise UndecodableBody unless samples of `size` bytes end with the file, with all chunks, or before another."""
-    if size >= PIPED:
-        return
     if end > len(wav):
         raise UndecodableBody("the WAV file is cut short", where=where, fix=WHOLE)
     ends = {end, end + size % 2}
@@ -117,19 +118,30 @@ def check_samples(wav: Content, end: int, size: int, whole: int, where: str) -> 
 
 
 class Page(NamedTuple):
-    """A page of an OGG: its stream, its number there, whether it is the stream's last, and where it ends."""
+    """A page of an OGG: its stream, its number there, whether it is the stream's last, and where it ends.
+
+    `is_complete` is whether its last packet ends with it.
+    """
 
     stream: int
     number: int
     is_last: bool
+    is_complete: bool
     end: int
 
 
-def check_ogg(ogg: Content, where: str) -> None:
-    """Raise UndecodableBody for an OGG whose pages are damaged, or of which one is missing, and for a second sound."""
-    position, following, ended = 0, dict[int, int](), set[int]()
+def check_ogg(ogg: Content, where: str) -> bool:
+    """Return whether no page is marked as the last one, as in what a recorder wrote that was stopped.
+
+    Raises UndecodableBody for an OGG whose pages are damaged, of which one is missing, or that ends within a page or a
+    packet, and for a second sound.
+    """
+    position, following, ended, is_complete = 0, dict[int, int](), set[int](), False
     for _ in range(MOST_PAGES):
+        if is_complete and position == len(ogg):
+            return True
         page = read_page(ogg, position, where)
+        is_complete = page.is_complete
         if page.number != following.get(page.stream, page.number):
             raise UndecodableBody("the OGG file lacks a page", where=where, fix=WHOLE)
         following[page.stream] = page.number + 1
@@ -144,6 +156,7 @@ def check_ogg(ogg: Content, where: str) -> None:
     if ogg.startswith(PATTERN, position):
         fix = "send each sound as a row"
         raise UndecodableBody("the OGG file has more than one sound", where=where, fix=fix)
+    return False
 
 
 def read_page(ogg: Content, position: int, where: str) -> Page:
@@ -155,14 +168,13 @@ def read_page(ogg: Content, position: int, where: str) -> Page:
     body = parts + (header[-1] if len(header) == PAGE.size else 0)
     end = body + sum(ogg[parts:body])
     if len(header) < PAGE.size or end > len(ogg):
-        fix = f"{WHOLE}; if it is whole, its encoder didn't mark its end: encode it again"
-        raise UndecodableBody("the OGG file is cut short", where=where, fix=fix)
+        raise UndecodableBody("the OGG file is cut short", where=where, fix=WHOLE)
     _, _, flags, _, stream, number, checksum, _ = PAGE.unpack(header)
     content = bytearray(ogg[position:end])
     content[CHECKSUM] = bytes(4)
     if checksum_of(content) != checksum:
         raise UndecodableBody("the OGG file is damaged", where=where, fix=WHOLE)
-    return Page(stream, number, bool(flags & LAST), end)
+    return Page(stream, number, bool(flags & LAST), ogg[body - 1] < CONTINUED, end)
 
 
 def checksum_of(page: bytearray) -> int:

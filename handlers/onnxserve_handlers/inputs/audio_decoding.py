@@ -19,12 +19,12 @@ import soundfile
 import soxr
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
-from .audio_container import container_of, without_tags
+from .audio_container import is_open_ended, kind_of, without_tags
+from .audio_flac import has_length, with_length
 from .audio_mpeg import WHOLE
 
 RATES = (1_000, 384_000)  # Hz
 MOST_CHANNELS = 8
-UNKNOWN = 2**63 - 1  # libsndfile's number of frames where a header has none, as encoders write to a pipe
 MOST_MISSING = {"MP3": 1152}  # samples: not every encoder knows whether the first frame counts, which has none
 BLOCK = 65_536  # samples that are decoded at a time, so that channels don't multiply the memory
 Samples = npt.NDArray[np.float32]
@@ -38,17 +38,32 @@ class Sound(NamedTuple):
     channels: int
     length: int  # samples of each channel
     blocks: Iterator[Samples]
+    is_open_ended: bool = False
 
 
-def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[Samples, int]:
-    """Return the mean of a file's channels, shape (samples,), full scale is 1, and its rate.
+class Decoded(NamedTuple):
+    """The mean of a file's channels, shape (samples,), full scale is 1, and its rate.
+
+    `is_open_ended` is whether the file doesn't say where it ends, so that nothing tells a part of it from the whole.
+    """
+
+    samples: Samples
+    rate: int
+    is_open_ended: bool
+
+
+def decode(content: bytes | bytearray, max_seconds: float, where: str) -> Decoded:
+    """Return the samples of a file.
 
     Raises UndecodableBody, BodyTooLarge for a longer sound than `max_seconds`, before it is decoded, or InvalidRow.
     """
     try:
+        content = without_tags(content, where)
+        is_open = is_open_ended(content, where)
         sound = open_sound(content, where)
         check_header(sound, max_seconds, where)
-        return read_samples(sound, max_seconds, where), sound.rate
+        samples = read_samples(sound, max_seconds, where)
+        return Decoded(samples, sound.rate, is_open or sound.is_open_ended)
     except (RequestError, MemoryError):
         raise
     except Exception as error:  # the decoders report damage in many ways
@@ -59,22 +74,22 @@ def decode(content: bytes | bytearray, max_seconds: float, where: str) -> tuple[
 def samples_of(content: bytes | bytearray) -> int:
     """Return how many samples all channels of a file have by its header; 0 for one that can't be read."""
     try:
-        sound = open_sound(content, "instances")
+        sound = open_sound(without_tags(content, "instances"), "instances")
     except Exception:  # noqa: BLE001 - `decode` says what is wrong
         return 0
-    return sound.length * sound.channels if sound.length != UNKNOWN else 0
+    return sound.length * sound.channels
 
 
 def open_sound(content: bytes | bytearray, where: str) -> Sound:
     """Return a file's header and its samples; raises UndecodableBody or an error of a decoder."""
-    content = without_tags(content, where)
-    container = container_of(content, where)
+    container = kind_of(content)
     if container == "MP3":
         mp3 = bytes(content)
         info = miniaudio.mp3_get_info(mp3)
         return Sound(container, info.sample_rate, info.nchannels, info.num_frames, mp3_blocks(mp3, info))
-    file = soundfile.SoundFile(io.BytesIO(content))
-    return Sound(container, file.samplerate, file.channels, file.frames, file_blocks(file))
+    is_open_ended = container == "FLAC" and not has_length(content)
+    file = soundfile.SoundFile(io.BytesIO(with_length(content, where) if is_open_ended else content))
+    return Sound(container, file.samplerate, file.channels, file.frames, file_blocks(file), is_open_ended)
 
 
 def mp3_blocks(mp3: bytes, info: miniaudio.SoundFileInfo) -> Iterator[Samples]:
@@ -116,10 +131,6 @@ def check_header(sound: Sound, max_seconds: float, where: str) -> None:
             f"the sound has {sound.channels} channels at {sound.rate} Hz",
             where=where,
             fix=f"send at most {MOST_CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz",
-        )
-    if sound.length == UNKNOWN:
-        raise UndecodableBody(
-            "the sound's header has no length", where=where, fix="encode it to a file instead of a pipe, or send WAV"
         )
     if sound.length > max_seconds * sound.rate:
         raise BodyTooLarge(

@@ -31,10 +31,10 @@ def is_mp3(content: Content) -> bool:
     return len(content) > 1 and content[0] == 0xFF and content[1] & 0xE6 == 0xE2
 
 
-def check_mp3(mp3: Content, where: str) -> None:
-    """Raise UndecodableBody for an MP3 with fewer bytes than its first frame says, or whose frames aren't whole.
+def check_mp3(mp3: Content, where: str) -> bool:
+    """Return whether the first frame doesn't say how many bytes there are, which an encoder to a pipe doesn't know.
 
-    Encoders that write to a pipe don't know the number of bytes. Their files lack nothing but frames at their end.
+    Raises UndecodableBody for an MP3 with fewer bytes than its first frame says, or whose frames aren't whole.
     A decoder looks for the next frame behind a damaged one, and leaves out what lies between.
     """
     counts, end = COUNTS.search(mp3, 0, FIRST_FRAME), end_of_frames(mp3)
@@ -49,6 +49,7 @@ def check_mp3(mp3: Content, where: str) -> None:
     if end - stated > frame_bytes(mp3[:HEADER_BYTES]):  # not every encoder counts the first frame
         fix = "encode the sound again; send several sounds as rows"
         raise UndecodableBody("the MP3 file has more frames than its first one says", where=where, fix=fix)
+    return counts is None
 
 
 def end_of_frames(mp3: Content) -> int:

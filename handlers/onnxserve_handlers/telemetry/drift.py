@@ -1,34 +1,35 @@
 """Drift: whether live rows still look like those that the model was proven on, a window against the archive's profile.
 
-The rate of false alarms is stated: if the rows are independent draws of the profile's population, FALSE_ALARM of the
-windows raise an alarm, over all measures together (Bonferroni). Prometheus gets the results.
+The rate of false alarms is stated: if the requests are independent draws of the profile's population, at most
+FALSE_ALARM of the windows raise an alarm, over all measures together (Bonferroni), even if the rows of a request have
+to do with each other, or a row comes again and again. Prometheus gets the results.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from ..signature import Signature
+from .drift_statistics import Array, Counts, bins_of, distances, p_value
+from .drift_window import DriftWindow
 from .metrics import NAMES, VARIABLE, Window, make_window, window_file
 
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
 WINDOW_ROWS, WINDOW_S, LEAST_ROWS = 2_000, 600.0, 200
+LEAST_REQUESTS = 20  # of a window: fewer don't tell how much the rows of a request have to do with each other
 SCORE, EMBEDDING = "score", "embedding"
+LABELS = ""  # in place of a measure's name, which may be a column `label`
 GAP_S = 0.05  # between batches that are measured: it bounds the cost under any load
-Array = npt.NDArray[Any]
-Counts = npt.NDArray[np.int64]
 
 
 class Measures(Protocol):
@@ -59,12 +60,13 @@ class EmbeddingSpace(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """The content of `profile.json`."""
+    """The content of `profile.json`. `most_alike` is how often its most frequent row is there, 0 if nobody counted."""
 
     rows: int
     measures: dict[str, Measure]
     labels: dict[str, int] = {}
     embedding: EmbeddingSpace | None = None
+    most_alike: int = 0
 
 
 class Drift:
@@ -86,53 +88,57 @@ class Drift:
         self._report_distances, self._report_p_value = report_distances, report_p_value
         self._edges = {name: np.array(measure.edges) for name, measure in profile.measures.items()}
         self._labels = {label: index for index, label in enumerate(profile.labels)}
+        self._expected = {name: np.array(measure.counts) for name, measure in profile.measures.items()}
+        if self._labels:
+            self._expected[LABELS] = np.array([*profile.labels.values(), 0])  # the last one is for unknown labels
         self._next = 0.0
         self._begin()
 
     def _begin(self) -> None:
-        measures = self._profile.measures
-        self._rows, self._since = 0, self._now()
-        self._counts = {name: np.zeros(len(measure.counts), np.int64) for name, measure in measures.items()}
-        self._label_counts = np.zeros(len(self._labels) + 1, np.int64)  # the last one counts unknown labels
+        profile, sizes = self._profile, {name: len(counts) for name, counts in self._expected.items()}
+        most_alike = profile.most_alike / profile.rows if profile.most_alike else 1.0
+        self._since, self._window = self._now(), DriftWindow(sizes, most_alike)
 
     def is_due(self) -> bool:
         """Return whether to measure the current batch; under load most batches are skipped."""
         return self._now() >= self._next
 
-    def add(self, rows: Sequence[Any], predictions: Sequence[Any], handler: Measures) -> None:
-        """Measure a batch, and close the window if it is full."""
+    def add(self, requests: Sequence[Sequence[Any]], predictions: Sequence[Any], handler: Measures) -> None:
+        """Measure a batch, given as the rows of each request, and close the window if it is full."""
         now = self._now()
         self._next = now + GAP_S
+        rows = [row for own in requests for row in own]
         measured = {**handler.measures(rows), **handler.prediction_measures(predictions)}
         if self._profile.embedding is not None and EMBEDDING in measured:
             measured |= embedding_measures(measured.pop(EMBEDDING), self._profile.embedding)
-        for name, values in measured.items():
-            if name in self._counts:
-                self._counts[name] += bin_counts(values[~np.isnan(values)], self._edges[name])
         if self._changes is not None and SCORE in measured:
             self._changes.add(measured[SCORE].tolist())
-        for label in map(handler.label, predictions):
-            if label is not None:
-                self._label_counts[self._labels.get(label, -1)] += 1
-        self._rows += len(rows)
-        if self._rows >= WINDOW_ROWS or (now - self._since >= WINDOW_S and self._rows >= LEAST_ROWS):
+        bins = {name: bins_of(measured[name], edges) for name, edges in self._edges.items() if name in measured}
+        if self._labels:
+            bins[LABELS] = self._label_bins(map(handler.label, predictions))
+        window = self._window
+        window.add(requests, bins)
+        is_old = now - self._since >= WINDOW_S and window.rows >= LEAST_ROWS
+        if window.requests >= LEAST_REQUESTS and (window.rows >= WINDOW_ROWS or is_old):
             self.close_window()
+
+    def _label_bins(self, labels: Iterable[str | None]) -> Counts:
+        unknown = len(self._labels)
+        return np.array([-1 if label is None else self._labels.get(label, unknown) for label in labels], np.int64)
 
     def close_window(self) -> float:
         """Report the window's distances, and report and return its p-value, adjusted for the number of measures."""
-        profile = self._profile
-        pairs = [(name, profile.measures[name].counts, counts) for name, counts in self._counts.items()]
-        if self._labels:
-            pairs.append(("label", (*profile.labels.values(), 0), self._label_counts))
         p_values = []
-        for name, expected, counts in pairs:
-            if counts.sum():
-                reference = np.array(expected)
-                self._report_distances(name, distances(reference, counts))
-                p_values.append(p_value(reference, counts))
+        for name, reference in self._expected.items():
+            table = self._window.table(name)
+            if table.any():
+                self._report_distances(name or "label", distances(reference, table.sum(axis=0)))
+                p_values.append(p_value(reference, table))
         adjusted = min(1.0, min(p_values, default=1.0) * max(len(p_values), 1))
         self._report_p_value(adjusted)
-        self._report_window(make_window(self._rows, self._counts, self._labels, self._label_counts))
+        seen = {name: self._window.seen(name) for name in self._expected}
+        labels = seen.pop(LABELS, np.zeros(1, np.int64))
+        self._report_window(make_window(self._window.rows, seen, self._labels, labels))
         self._begin()
         return adjusted
 
@@ -180,64 +186,6 @@ def embedding_measures(vectors: Array, space: EmbeddingSpace) -> dict[str, Array
     for number, along in enumerate(((vectors - centre) @ axes.T).T, 1):
         measures[f"{PREFIX}{number}"] = along
     return measures
-
-
-LEAST_EXPECTED = 5.0  # rows that the test expects in a bin, at least
-TINY = 1e-6
-
-
-def bin_counts(values: Array, edges: Array) -> Counts:
-    """Return how many values, none of them NaN, lie in each bin, shape (edges + 1,)."""
-    counts: Counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-    return counts
-
-
-def distances(reference: Counts, window: Counts) -> dict[str, float]:
-    """Return three distances of two sets of counts.
-
-    They are the population stability index (N. Siddiqi, "Credit risk scorecards", 2006), the Jensen-Shannon divergence
-    in bits (J. Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37, 1991), and the
-    largest difference of the cumulative shares (Kolmogorov-Smirnov). Both counts have the shape (bins,).
-    """
-    p, q = reference / reference.sum(), window / window.sum()
-    safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
-    middle = (safe_p + safe_q) / 2
-    return {
-        "psi": float(((safe_q - safe_p) * np.log(safe_q / safe_p)).sum()),
-        "js": float((safe_p * np.log2(safe_p / middle) + safe_q * np.log2(safe_q / middle)).sum() / 2),
-        "ks": float(np.abs(np.cumsum(p) - np.cumsum(q)).max()),
-    }
-
-
-def p_value(reference: Counts, window: Counts) -> float:
-    """Return the chance of so large a difference between two draws of one population; rare bins are merged.
-
-    It is the chi-squared test of two binned samples (W. Press et al., "Numerical recipes", 3rd ed., 14.3.1).
-    """
-    both = reference + window
-    rare = both * (window.sum() / both.sum()) < LEAST_EXPECTED
-    r, w = (np.append(counts[~rare], counts[rare].sum()) for counts in (reference, window))
-    r, w = r[r + w > 0], w[r + w > 0]
-    if len(r) < 2:
-        return 1.0
-    ratio = math.sqrt(w.sum() / r.sum())
-    statistic = float(((ratio * r - w / ratio) ** 2 / (r + w)).sum())
-    return chi_squared_tail(statistic, len(r) - 1)
-
-
-def chi_squared_tail(x: float, freedom: int) -> float:
-    """Return P(X > x) for whole degrees of freedom (Abramowitz and Stegun 26.4.4 and 26.4.5)."""
-    if x <= 0:
-        return 1.0
-    half = x / 2
-    if freedom % 2:
-        tail, term, start = math.erfc(math.sqrt(half)), math.sqrt(2 * x / math.pi) * math.exp(-half), 3
-    else:
-        tail, term, start = math.exp(-half), half * math.exp(-half), 4
-    for k in range(start, freedom + 1, 2):
-        tail += term
-        term *= x / k
-    return min(1.0, tail)
 
 
 class DriftMetrics:

@@ -139,7 +139,7 @@ class Recorder:
     def _end(self, requests: Sequence[Request], results: Results, context: Any) -> None:
         if self.metrics is not None:
             self._count(self.metrics, requests, results, context.get_all_request_header(0) or {})
-        if self.drift is not None and self.drift.is_due() and (rows := valid_rows(requests)):
+        if self.drift is not None and self.drift.is_due() and (rows := rows_by_request(requests)):
             self.drift.add(rows, self.predictions, self._handler)
         if self.spans is not None or self.prediction_log is not None:
             headers = [context.get_all_request_header(index) or {} for index in range(len(requests))]
@@ -156,7 +156,7 @@ class Recorder:
         errors = [kind for kind in outcomes if kind != OK]
         lengths = None
         if metrics.has_padding:
-            rows = valid_rows(requests)
+            rows = [row for own in rows_by_request(requests) for row in own]
             lengths = self._handler.lengths(rows) if rows else None
             metrics.has_padding = lengths is not None or not rows  # a model's rows pad each other always or never
         count = sum(request.count for request in requests if request.error is None)
@@ -164,9 +164,9 @@ class Recorder:
         metrics.add_outcomes(len(requests) - len(errors), errors)
 
 
-def valid_rows(requests: Sequence[Request]) -> list[Any]:
-    """Return the checked rows of the requests that no earlier stage refused."""
-    return [row for request in requests if request.error is None for row in request.rows or ()]
+def rows_by_request(requests: Sequence[Request]) -> list[list[Any]]:
+    """Return the checked rows of each request that no earlier stage refused, without those that have none."""
+    return [request.rows for request in requests if request.error is None and request.rows]
 
 
 def outcome(request: Request, result: Response | RequestError | None) -> str:

@@ -4,10 +4,12 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from onnxserve.archive import contents
+from onnxserve.archive import contents, unpack
 from onnxserve.archive.evidence import describe_proof, read_why_no_profile
+from onnxserve.archive.offline import run_offline
 from onnxserve.cli.exporting import drift_lines
 from onnxserve.cli.release.status import unwatched
 from onnxserve.doctor.checks import drift
@@ -21,6 +23,8 @@ from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_alone
 from onnxserve_handlers.tasks.classification import ClassificationOptions, probabilities
 from onnxserve_handlers.tasks.regression import RegressionOptions
+from onnxserve_handlers.telemetry.drift import Profile
+from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 from tests import ROOT
 from tests.helpers.kinds import table_signature
 from tests.unit.export.test_parity import export, write_model
@@ -68,6 +72,17 @@ def test_rows_too_few_for_a_profile_are_told_wherever_somebody_looks(tmp_path):
 
 def test_an_archive_with_a_profile_has_nothing_to_tell(archive):
     assert read_why_no_profile(archive) == ""
+
+
+def test_a_profile_counts_rows_as_equal_that_are_the_same_to_the_handler(archive, tmp_path):
+    members, _, _ = contents(archive)
+    assert msgspec.json.decode(members["profile.json"], type=Profile).most_alike == 1
+    unpack(archive, tmp_path / "open")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('[[1, 0.5], [1.0, 0.5], {"x": 1, "y": 0.5}]\n[[0.5, 1], [2, 1]]\n')
+    run_offline(tmp_path / "open", "measures", rows, tmp_path / "measures.npz")
+    with np.load(tmp_path / "measures.npz") as arrays:
+        assert arrays[MOST_ALIKE].tolist() == [3]
 
 
 def test_many_rows_of_few_queries_are_no_distribution(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from onnxserve_handlers.handler import Handler
-from onnxserve_handlers.inputs import MOST_WHOLE
+from onnxserve_handlers.inputs import MOST_WHOLE, audio_container, audio_decoding
 from onnxserve_handlers.inputs.image import ImageOptions
 from onnxserve_handlers.signature import FILE_BYTES
 from tests.helpers.inference import JSON, send
@@ -123,3 +123,16 @@ def test_a_file_that_cant_be_read_is_its_rows_error(handler, task):
     status, _, body = send(handler, request_of(SMALL[task], "AAAA", "no base64!"))[0]
     error = json.loads(body)["error"]
     assert (status, error["where"]) == (400, "instances[1]")
+
+
+def test_each_sound_of_a_request_is_checked_for_its_end_once(tmp_path, monkeypatch):
+    handler = MODELS["multilabel"].handler(tmp_path / "multilabel", max_bytes=10**6)
+    places, plain = list[str](), audio_container.is_open_ended
+
+    def note(content: bytes, where: str) -> bool:
+        places.append(where)
+        return plain(content, where)
+
+    monkeypatch.setattr(audio_decoding, "is_open_ended", note)
+    assert send(handler, request_of(*[SMALL["multilabel"]] * 3))[0][0] == 200
+    assert sorted(places) == ["instances[0]", "instances[1]", "instances[2]"]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onnxserve_handlers.errors import InvalidRow, RequestError, UndecodableBody
-from onnxserve_handlers.inputs.audio_container import PATTERN
+from onnxserve_handlers.inputs.audio_container import CHECKSUM, LAST, PATTERN, checksum_of
 from onnxserve_handlers.inputs.audio_decoding import decode
 from onnxserve_handlers.inputs.audio_mpeg import frame_bytes
 from tests.helpers.sounds import saved
@@ -66,9 +66,8 @@ def test_a_file_that_lacks_its_end_is_refused(name, missing):
 @pytest.mark.parametrize("name", FILES)
 def test_a_whole_file_has_all_its_samples(name):
     for content in (FILES[name], bytearray(FILES[name])):
-        samples, rate = decode(content, 60, "x")
-        assert rate == RATE
-        assert len(samples) == len(NOISE)
+        decoded = decode(content, 60, "x")
+        assert (decoded.rate, len(decoded.samples), decoded.is_open_ended) == (RATE, len(NOISE), False)
 
 
 @pytest.mark.parametrize("content", [WAV, FLAC, OGG, MP3], ids=["WAV", "FLAC", "OGG", "MP3"])
@@ -121,16 +120,52 @@ def test_the_length_of_a_pipe_reads_as_far_as_there_is():
     piped = with_size(WAV, 0xFFFFFFFF - 2 * len(NOISE))
     assert len(decode(piped, 60, "x")[0]) == len(NOISE)
     assert len(decode(piped[:-100], 60, "x")[0]) == len(NOISE) - 50
+    assert decode(piped, 60, "x").is_open_ended
 
 
 def pages(ogg: bytes) -> list[bytes]:
     return [PATTERN + page for page in ogg.split(PATTERN)[1:]]
 
 
-def test_an_ogg_without_any_page_is_refused():
-    for number in range(len(whole := pages(OGG))):
+def test_an_ogg_without_any_page_but_its_last_is_refused():
+    for number in range(len(whole := pages(OGG)) - 1):
         refusal(b"".join(whole[:number] + whole[number + 1 :]))
     assert len(whole) > 4
+
+
+def with_flags(page: bytes, cleared: int, *, continued: bool = False) -> bytes:
+    """Return a page of an OGG without some of its flags, or whose last packet goes on, with its checksum."""
+    changed = bytearray(page)
+    changed[5] &= ~cleared
+    if continued:
+        changed[26 + changed[26]] = 255
+        changed += bytes(255 - page[26 + page[26]])
+    changed[CHECKSUM] = bytes(4)
+    changed[CHECKSUM] = checksum_of(changed).to_bytes(4, "little")
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", ["VORBIS", "OPUS"])
+def test_an_ogg_of_a_recorder_that_was_stopped_is_read_as_far_as_it_goes_and_marked(kind):
+    whole = pages(FILES[kind])
+    assert not decode(FILES[kind], 60, "x").is_open_ended
+    stopped = decode(b"".join(whole[:-1]), 60, "x")
+    assert stopped.is_open_ended
+    assert 0.5 * len(NOISE) < len(stopped.samples) < len(NOISE)
+    np.testing.assert_array_equal(stopped.samples, decode(FILES[kind], 60, "x").samples[: len(stopped.samples)])
+
+
+def test_an_ogg_whose_encoder_forgot_the_mark_has_all_its_samples():
+    *others, last = pages(OGG)
+    forgotten = b"".join([*others, with_flags(last, LAST)])
+    assert (len(decode(forgotten, 60, "x").samples), decode(forgotten, 60, "x").is_open_ended) == (len(NOISE), True)
+    for missing in (1, 100, len(last) - 1):
+        assert refusal(forgotten[:-missing]) == "the OGG file is cut short"
+
+
+def test_an_ogg_that_ends_within_a_packet_is_cut_short():
+    *others, last = pages(OGG)
+    assert refusal(b"".join([*others, with_flags(last, LAST, continued=True)])) == "the OGG file is cut short"
 
 
 def test_an_ogg_with_a_changed_bit_in_any_page_is_refused():
@@ -158,6 +193,7 @@ BARE = MP3[frame_bytes(MP3) :]  # without the first frame, which has nothing but
 @pytest.mark.parametrize("tag", [b"", b"TAG" + bytes(125)], ids=["no tag", "a tag behind it"])
 def test_an_mp3_from_a_pipe_doesnt_state_its_length_and_is_read(tag):
     assert abs(len(decode(BARE + tag, 60, "x")[0]) - len(decode(MP3, 60, "x")[0])) <= 2 * 1152
+    assert decode(BARE + tag, 60, "x").is_open_ended
 
 
 @pytest.mark.parametrize("damage", ["a byte less", "bytes behind it", "a damaged frame"])
@@ -196,13 +232,13 @@ def test_an_mp3_inside_a_wav_is_refused():
 
 def test_an_mp3_has_the_samples_that_its_encoder_got():
     tone = 0.5 * np.sin(np.arange(RATE) * 2 * np.pi * 440 / RATE)
-    samples, _ = decode(saved(tone, RATE, "MP3"), 60, "x")
+    samples = decode(saved(tone, RATE, "MP3"), 60, "x").samples
     assert np.corrcoef(samples, tone)[0, 1] > 0.99
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    content=st.sampled_from([WAV, FLAC, OGG, MP3]),
+    content=st.sampled_from([WAV, FLAC, stating_more(FLAC, -len(NOISE)), OGG, MP3]),
     changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(max_size=400)), min_size=1, max_size=9),
 )
 def test_damage_is_silent_and_never_what_lies_in_memory(content, changes, capfd):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import msgspec
@@ -25,30 +24,11 @@ from onnxserve_handlers.telemetry.drift import (
     Profile,
     ScoreChanges,
     adaptive_window,
-    bin_counts,
-    chi_squared_tail,
-    distances,
     embedding_measures,
-    p_value,
 )
+from onnxserve_handlers.telemetry.drift_statistics import bins_of
 from onnxserve_handlers.telemetry.metrics import VARIABLE
 from tests.helpers.kinds import table_signature
-
-
-@pytest.mark.parametrize(
-    ("x", "freedom", "tail"),
-    # Critical values as in the usual tables.
-    [
-        (3.841459, 1, 0.05),
-        (5.991465, 2, 0.05),
-        (7.814728, 3, 0.05),
-        (18.30704, 10, 0.05),
-        (16.91898, 9, 0.05),
-        (0, 4, 1),
-    ],
-)
-def test_the_tail_of_chi_squared_is_as_in_the_tables(x, freedom, tail):
-    assert chi_squared_tail(x, freedom) == pytest.approx(tail, rel=1e-5)
 
 
 def test_a_category_has_a_bin_of_its_own_and_null_is_in_none():
@@ -60,22 +40,12 @@ def test_a_category_has_a_bin_of_its_own_and_null_is_in_none():
     assert "empty" not in document["measures"]
 
 
-def test_distances_are_nothing_for_the_same_and_large_for_others():
-    same, other = np.array([10, 20, 30]), np.array([30, 20, 10])
-    assert distances(same, 2 * same) == pytest.approx({"psi": 0, "js": 0, "ks": 0}, abs=1e-12)
-    distance = distances(same, other)
-    assert distance["ks"] == pytest.approx(1 / 3)
-    assert distance["psi"] == pytest.approx((1 / 2 - 1 / 6) * math.log(3) * 2)
-    assert 0 < distance["js"] < 1
-    assert distances(np.array([1, 0]), np.array([0, 1]))["js"] == pytest.approx(1, abs=1e-4)
-
-
 def test_bins_hold_about_as_many_rows_each_and_few_values_get_one_each():
     even = measure(np.arange(1000.0))
     assert even["counts"] == [100] * 10
     few = measure(np.array([0.0, 0, 1, 1, 1, 5]))
     assert (few["edges"], few["counts"]) == ([0.5, 3.0], [2, 3, 1])
-    assert bin_counts(np.array([-9.0, 0.5, 99]), np.array([0.5, 3.0])).tolist() == [1, 1, 1]
+    assert bins_of(np.array([-9.0, 0.5, 99, np.nan]), np.array([0.5, 3.0])).tolist() == [0, 1, 2, -1]
 
 
 CLASSIFIER = task_alone("classification", table_signature(labels=("a", "b")))
@@ -105,39 +75,24 @@ def alarms(draw, windows: int, shift: float = 0.0) -> int:
         rows = draw.normal(shift, 1, drifts.WINDOW_ROWS)
         labels = draw.random(drifts.WINDOW_ROWS) < 0.8
         predictions = [{"label": "a" if is_a else "b"} for is_a in labels]
-        drift.add(list(rows), predictions, Rows(Classification()))
+        drift.add([[row] for row in rows], predictions, Rows(Classification()))
     assert len(p_values) == windows
     return sum(p < drifts.FALSE_ALARM for p in p_values)
 
 
-def test_windows_of_the_profiles_population_raise_alarms_no_more_often_than_stated():
-    # 20,000 windows of three measures, each with a profile of its own. The stated rate of 0.1 % expects at most 20
-    # alarms; 36 or more would happen once in a thousand runs.
-    draw, raised, measures, windows = np.random.default_rng(1), 0, 3, 20_000
-    shares = [np.full(10, 0.1), np.array([0.6, 0.3, 0.08, 0.02]), draw.dirichlet(np.ones(10))]
-    for _ in range(windows):
-        least = min(
-            p_value(draw.multinomial(1000, share), draw.multinomial(drifts.WINDOW_ROWS, share)) for share in shares
-        )
-        raised += least * measures < drifts.FALSE_ALARM
-    assert raised < 36
-    assert alarms(draw, 100) <= 2
+def test_windows_of_independent_rows_raise_no_alarm():
+    assert alarms(np.random.default_rng(1), 100) <= 2
 
 
 def test_shifted_rows_raise_an_alarm_in_every_window():
     assert alarms(np.random.default_rng(2), 20, shift=0.2) == 20
 
 
-def test_rare_bins_alone_raise_no_alarm():
-    assert p_value(np.array([1000, 1000, 1]), np.array([100, 100, 1])) > 0.05
-    assert p_value(np.array([1000]), np.array([5])) == 1.0
-
-
 def test_batches_are_passed_over_when_many_come():
     now = [1.0]
     drift = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])
     assert drift.is_due()
-    drift.add([1.0], [], Rows(Classification()))
+    drift.add([[1.0]], [], Rows(Classification()))
     assert not drift.is_due()
     now[0] += drifts.GAP_S
     assert drift.is_due()
@@ -198,7 +153,8 @@ def test_an_embedding_is_profiled_by_the_measures_that_live_ones_get():
     live = embedding_measures(REGRESSION.prediction_measures(predicted)["embedding"], proven.embedding)
     assert set(live) == set(proven.measures) == {f"embedding.{name}" for name in ("norm", "cosine", "1", "2", "3", "4")}
     for name, measured in proven.measures.items():
-        assert bin_counts(live[name], np.array(measured.edges)).tolist() == list(measured.counts), name
+        counts = np.bincount(bins_of(live[name], np.array(measured.edges)), minlength=len(measured.counts))
+        assert counts.tolist() == list(measured.counts), name
 
 
 def test_a_shifted_embedding_raises_an_alarm_and_an_unshifted_one_does_not():
@@ -207,7 +163,7 @@ def test_a_shifted_embedding_raises_an_alarm_and_an_unshifted_one_does_not():
     drift = Drift(proven, lambda *_: None, p_values.append, now=iter(range(10**9)).__next__)
     for shift in (0.0, 0.3):
         rows = draw.normal(shift, 1, (drifts.WINDOW_ROWS, 16))
-        drift.add([0.0] * len(rows), [{"values": row} for row in rows.tolist()], Rows(REGRESSION))
+        drift.add([[0.0]] * len(rows), [{"values": row} for row in rows.tolist()], Rows(REGRESSION))
     assert p_values[0] > drifts.FALSE_ALARM > p_values[1]
 
 
