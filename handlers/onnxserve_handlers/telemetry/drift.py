@@ -35,10 +35,10 @@ class Measures(Protocol):
     """The hooks of a handler that drift needs."""
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:
-        """Return numbers of some rows, one array per measure."""
+        """Return numbers of some rows by measure, shape (rows,)."""
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
-        """Return numbers of some predictions, one array per measure."""
+        """Return numbers of predictions by measure, shape (predictions,), or (predictions, width) of embeddings."""
 
     def label(self, prediction: Any) -> str | None:
         """Return the label of a prediction, None if it has none."""
@@ -193,11 +193,11 @@ def bin_counts(values: Array, edges: Array) -> Counts:
 
 
 def distances(reference: Counts, window: Counts) -> dict[str, float]:
-    """Return three distances of two sets of counts.
+    """Return three distances of two sets of counts, both of shape (bins,).
 
     They are the population stability index (N. Siddiqi, "Credit risk scorecards", 2006), the Jensen-Shannon divergence
     in bits (J. Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37, 1991), and the
-    largest difference of the cumulative shares (Kolmogorov-Smirnov). Both counts have the shape (bins,).
+    largest difference of the cumulative shares (N. Smirnov, Ann. Math. Stat. 19, 1948).
     """
     p, q = reference / reference.sum(), window / window.sum()
     safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
