@@ -15,8 +15,8 @@ import pytest
 from tests.helpers import plain_http
 from tests.helpers.archive_cache import fill_once
 from tests.helpers.attacks import ATTACKS
+from tests.helpers.attacks.rows import Attack
 from tests.helpers.gateway import TorchServeClient, gateway_before
-from tests.helpers.hostile_rows import Attack
 from tests.helpers.inference import JSON
 from tests.helpers.task_models import MODELS
 from tests.helpers.torchserve import running
