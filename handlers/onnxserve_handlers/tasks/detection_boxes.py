@@ -47,7 +47,7 @@ def suppress(boxes: Array, scores: Array, labels: Array, most_overlap: float, mo
     """Return the indices of at most `most` boxes, the best first, of which no two of one label overlap by more.
 
     Greedy non-maximum suppression: each box that is kept drops those of its label that overlap it. It compares at most
-    `most` times `MOST_CANDIDATES` boxes. A. Neubeck, L. Van Gool, "Efficient non-maximum suppression", ICPR 2006.
+    `most` times `MOST_CANDIDATES` boxes. A. Neubeck et al., "Efficient non-maximum suppression", ICPR 2006.
     """
     order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
     kept: list[int] = []
