@@ -13,7 +13,7 @@ from typing import Any
 from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError, OnnxserveError
-from onnxserve_handlers.runtime.openvino import has_openvino
+from onnxserve_handlers.runtime.session import has_openvino
 
 from .archive_folder import write_archive_folder
 from .arrays import Arrays

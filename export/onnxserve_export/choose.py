@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onnxserve.errors import CheckFailed
-from onnxserve_handlers.runtime.openvino import has_openvino
+from onnxserve_handlers.runtime.session import has_openvino
 
 from .acceptance import budget_of
 from .arrays import Arrays

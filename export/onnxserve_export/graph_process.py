@@ -34,7 +34,7 @@ def session(path: str, threads: int = 1, optimised: str = "", provider: str = "c
     options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
     options.log_severity_level = 3
     if provider == "openvino":
-        from onnxserve_handlers.runtime.openvino import OPENVINO, add_openvino
+        from onnxserve_handlers.runtime.session import OPENVINO, add_openvino
 
         loaded = ort.InferenceSession(path, options, providers=add_openvino(options, threads))
         if loaded.get_providers()[0] != OPENVINO:

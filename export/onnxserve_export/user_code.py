@@ -21,7 +21,10 @@ _SEARCHED: dict[str, frozenset[str]] = {}  # the folder on sys.path, and the mod
 
 
 def load_module(reference: str, folder: Path) -> ModuleType:
-    """Load `file.py` from the definition's folder, or an importable module, also from the current folder."""
+    """Load `file.py` from the definition's folder, or an importable module, also from the current folder.
+
+    DefinitionError if there is no such file or module.
+    """
     if not reference.endswith(".py"):
         if "" not in sys.path:
             sys.path.insert(0, "")
@@ -88,7 +91,10 @@ def find_function(reference: str, folder: Path) -> Callable[..., Any]:
 
 
 def call_function(reference: str, folder: Path, **offered: Any) -> Any:
-    """Call a function with those of the `offered` arguments that it names: `load()` works as does `load(fit)`."""
+    """Call a function with those of the `offered` arguments that it names: `load()` works as does `load(fit)`.
+
+    DefinitionError if there is no such function, or if it wants another argument.
+    """
     function = find_function(reference, folder)
     parameters = inspect.signature(function).parameters
     needed = [

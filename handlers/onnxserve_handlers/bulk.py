@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .composition import FormerTask
-from .errors import RequestError
+from .errors import RequestError, guard, isolate
 from .handler import Handler
 from .offline import OfflineContext, make_handler
 from .outputs import Array, Outputs, drop_rows, join, not_finite, rows_not_finite
 from .registry import task
-from .runtime.batching import guard, isolate
 from .tasks import first_output
 from .tasks.classification import Classification, best_labels
 from .tasks.regression import Regression

@@ -1,14 +1,19 @@
 """Request errors, one per stage of the data flow: bytes -> row -> tensors -> outputs -> response.
 
 The client can fix every error but `InternalError`, so its text is sent back. `InternalError` never carries details:
-they go to the log, because an exception's text can quote another client's data.
+they go to the log, because an exception's text can quote another client's data. `guard` and `isolate` keep a row's
+error its own; only a failure of the GPU ends the process.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 MOST_CHARACTERS = 2000  # of a reason and of a place, which may quote a client's names
 
@@ -187,3 +192,61 @@ def stack_of(error: BaseException) -> str:
         parts.append(f"{frames}{type(cause).__qualname__} {WITHHELD}")
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return "\n\nwhile handling\n\n".join(parts)
+
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def guard(work: Callable[[], R]) -> R | RequestError:
+    """Return the result of `work`, or the error that the client may see for whatever it raised."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - it is logged
+        shown = classify(error)
+        if isinstance(shown, InternalError):
+            log.error("a row failed\n%s", stack_of(error))  # noqa: TRY400 - without the message
+            if is_gpu_failure(error):
+                exit_soon(error)
+        return shown
+
+
+def isolate(groups: Sequence[T], run: Callable[[Sequence[T]], Sequence[R]]) -> list[R | RequestError]:
+    """Run all groups together, and halve a batch that fails until only the culprits fail.
+
+    `run` gives one result a group. k culprits among n groups cost about k * log2(n) further runs; without a culprit
+    there is only one run.
+    """
+    if not groups:
+        return []
+    if len(groups) == 1:
+        return [guard(lambda: run(groups)[0])]
+    try:
+        results = list(run(groups))
+        if len(results) != len(groups):
+            raise ValueError(f"{len(results)} results for {len(groups)} requests")
+        return list(results)
+    except Exception as error:  # noqa: BLE001 - it is logged
+        log.debug("batch of %d failed; halving\n%s", len(groups), stack_of(error))
+    half = len(groups) // 2
+    return isolate(groups[:half], run) + isolate(groups[half:], run)
+
+
+# After these a process can't use its GPU: https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html.
+STICKY = re.compile(r"CUDA (?:failure|error) (?:7(?:00|02|1[014-9]|20)|2(?:14|20)|999)\b")
+RESPOND_S = 0.5  # time for the responses of the current batch
+EXIT_STATUS = 1
+
+
+def is_gpu_failure(error: BaseException) -> bool:
+    """Return whether the process can't use its GPU any more after this error."""
+    return bool(STICKY.search(str(error)))
+
+
+def exit_soon(error: BaseException) -> None:
+    """End the process once the batch is answered; TorchServe then starts another worker."""
+    log.critical("this process can't use its GPU any more and ends: %s", error)
+    timer = threading.Timer(RESPOND_S, os._exit, (EXIT_STATUS,))
+    timer.daemon = True
+    timer.start()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import onnxruntime as ort
 
-from .errors import InternalError, RequestError, classify, combine, stack_of
+from .errors import InternalError, RequestError, classify, combine, guard, isolate, stack_of
 from .inference import Inference
 from .outputs import Outputs, free_axes
 from .protocols import negotiation
@@ -34,7 +34,6 @@ from .request import (
     tensor_groups,
 )
 from .response import DEFAULT_MAX_RESPONSE_BYTES, PLAIN, Response, max_response_bytes, refusal
-from .runtime.batching import guard, isolate
 from .runtime.gpu import read_gpu, tensorrt_shapes
 from .runtime.session import Provider, Session, available_providers, choose_provider, intra_op_threads
 from .signature import ERRORS, object_schema

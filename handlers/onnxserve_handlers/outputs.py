@@ -171,7 +171,7 @@ def left_align(
 
 
 def concatenate(parts: Sequence[Mapping[str, Array]], axes: Sequence[FreeAxis] = ()) -> dict[str, Array]:
-    """Join the rows of several parts; along free axes, smaller ones are padded with zeros."""
+    """Join the rows of several parts, shapes (rows, ...); along free axes, smaller ones are padded with zeros."""
     if len(parts) == 1:
         return dict(parts[0])
     padded = {axis.output for axis in axes}

@@ -136,7 +136,7 @@ def build_responses(
     """Return a response or an error for each request; `outputs` are those of all their rows, in order.
 
     `predict` gets the outputs of the rows where all are finite, and the indices of the other rows; it must return a
-    prediction for each finite row. A response has at most `limit` bytes.
+    prediction for each finite row, else ValueError. A response has at most `limit` bytes.
     """
     counts = [request.count for request in requests]
     bad_rows = rows_not_finite(outputs)

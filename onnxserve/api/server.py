@@ -74,8 +74,9 @@ class Server:
     ) -> list[str]:
         """Let a version answer `percent` of the requests that name none; return what changes, a line a role.
 
-        ReleaseError if the signature differs from the stable version's, unless `other_signature` is set, and for all
-        requests if the version is unproven, unless `unproven` is set.
+        `percent` is above 0 and at most 100. ReleaseError if it isn't, if the version isn't loaded, or if the
+        signature differs from the stable version's, unless `other_signature` is set; and for all requests if the
+        version is unproven, unless `unproven` is set.
         """
         release, share = self._release(), Canary(version, percent)
         return _recorded(
@@ -85,14 +86,17 @@ class Server:
     def promote(
         self, model: str, version: str = "", *, other_signature: bool = False, unproven: bool = False
     ) -> list[str]:
-        """Make a version stable, by default the canary; return what changes. Errors are those of `canary`."""
+        """Make a version stable, by default the canary; return what changes, a line a role.
+
+        Errors are those of `canary`; ReleaseError too if no version is named and there is no canary.
+        """
         release = self._release()
         return _recorded(
             release, release.promote(model, version, other_signature=other_signature, accept_unproven=unproven)
         )
 
     def rollback(self, model: str) -> list[str]:
-        """End the canary, or without one return to the former stable version; return what changes.
+        """End the canary, or without one return to the former stable version; return what changes, a line a role.
 
         ReleaseError if there is neither.
         """
@@ -100,7 +104,10 @@ class Server:
         return _recorded(release, release.rollback(model))
 
     def status(self, model: str | None = None) -> list[VersionStatus]:
-        """Return the role, workers and queue of each version, of one or of all models."""
+        """Return the role, workers and queue of each version, of one or of all models.
+
+        ServerError if the server was closed or doesn't answer.
+        """
         return self._release().status(model)
 
     def close(self) -> None:
@@ -173,7 +180,10 @@ def serve(
 
 
 def link_archives(archives: PathLike | Iterable[PathLike], store: Path) -> list[Version]:
-    """Make a store with links to archives, and return their models and versions; the server copies what it serves."""
+    """Make a store with links to archives, and return their models and versions; the server copies what it serves.
+
+    ServerError if there is no archive or a version is named twice; ArchiveError for a file that isn't an archive.
+    """
     paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(archive) for archive in archives]
     if len(paths) == 1 and paths[0].is_dir():
         paths = sorted(paths[0].glob("*.mar"))

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from onnxserve_handlers.registry import input_kind
-from onnxserve_handlers.runtime.openvino import BUILD, PLUGIN
+from onnxserve_handlers.runtime.session import BUILD, PLUGIN
 
 NEEDS = ("msgspec", "numpy", "onnxruntime", "pillow", "tokenizers")
 PROVIDERS = {"openvino": (BUILD, PLUGIN)}  # packages that bring a provider

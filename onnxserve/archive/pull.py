@@ -56,7 +56,10 @@ def check_digest(source: str, sha256: str) -> None:
 
 
 def pull_artifact(source: str, sha256: str, store: Path) -> Path:
-    """Fetch the archive of a registry's artifact: the only file that a manifest names."""
+    """Fetch the archive of a registry's artifact: the only file that a manifest names.
+
+    ArchiveError if the artifact isn't one archive, or the archive isn't what it records.
+    """
     check_digest(source, sha256)
     location = Location(source, sha256)
     path = fetch_location(location, Path(), open_access(offline=False, say=lambda _: None))
@@ -84,7 +87,7 @@ def fetch(source: str, target: Path) -> str:
 
 
 def open_source(source: str) -> IO[bytes]:
-    """Open a path or a URL."""
+    """Open a path or a URL; ArchiveError if fsspec, which reads URLs, isn't installed."""
     if "://" not in source:
         return Path(source).open("rb")
     try:

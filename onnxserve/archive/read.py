@@ -111,7 +111,10 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def contents(path: Path) -> tuple[dict[str, bytes], dict[str, Any], bytes | None]:
-    """Return the members that the digests cover, the manifest, and the signature if there is one."""
+    """Return the members that the digests cover, the manifest, and the signature if there is one.
+
+    ArchiveError for an archive that isn't safe, or whose manifest is damaged.
+    """
     with open_archive(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         members = {name: member(archive, name) for name in names if name not in UNRECORDED}

@@ -51,7 +51,7 @@ def archive_digest(path: Path) -> str:
 
 
 def key_digest(path: Path) -> str:
-    """Return the digest of a public key in PEM, as `Signer` has it."""
+    """Return the digest of a public key in PEM, as `Signer` has it; ArchiveError for any other file."""
     library("cryptography")
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from onnxserve.errors import BatchError
-from onnxserve_handlers.telemetry.lean_arrow import leave_pandas_out
+from onnxserve_handlers.telemetry.prediction_log import leave_pandas_out
 
 from .job import Job, Machine
 from .part import Part

@@ -81,7 +81,10 @@ def job_of(request: JobRequest) -> Job:
 
 
 def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLookup | None:
-    """Return the store that completes the archive's rows; None if the files have every column."""
+    """Return the store that completes the archive's rows; None if the files have every column.
+
+    BatchError if the model takes no features, or a server is asked, which would join those of now.
+    """
     spec = signature.get("features")
     if not request.features:
         return None

@@ -54,7 +54,7 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
 
 
 def open_source(url: str) -> IO[bytes]:
-    """Open a file for reading; compressed text is decompressed."""
+    """Open a file for reading; compressed text is decompressed. BatchError if it can't be read."""
     try:
         fs, path = locate(url)
         return cast("IO[bytes]", OpenFile(fs, path, "rb", get_compression(path, "infer")).open())

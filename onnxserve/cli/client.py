@@ -13,7 +13,7 @@ from onnxserve.disk import replace_file
 
 from .gateway import config_of
 from .groups import root
-from .server import Config, GatewayFile, State, settings_from
+from .server import Ca, Config, GatewayFile, Key, State, Url, settings_from
 
 ARCHIVE = ".mar"
 
@@ -41,9 +41,9 @@ def client(  # noqa: PLR0913 - each is a flag
     model: Annotated[str, typer.Argument(help="The path of an archive, or the name of a model of the running server.")],
     language: Annotated[Language, typer.Option(help="The language of the client.")] = Language.python,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; default: standard output.")] = None,
-    url: Annotated[str, typer.Option(help="URL of the server; default: the gateway of gateway.toml.")] = "",
-    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="The API key, for a gateway that demands one.")] = "",
-    ca: Annotated[str, typer.Option(help="The CA certificate (PEM) of the server; default: the public ones.")] = "",
+    url: Url = "",
+    key: Key = "",
+    ca: Ca = "",
     gateway_file: GatewayFile = None,
     config: Config = None,
     state: State = None,

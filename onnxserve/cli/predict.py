@@ -18,7 +18,7 @@ from onnxserve.errors import OnnxserveError, ServerError
 from .console import AsJson, out, show
 from .gateway import config_of
 from .groups import root
-from .server import Config, GatewayFile, State, settings_from
+from .server import Ca, Config, GatewayFile, Key, State, Url, settings_from
 
 ANSWER_S = 60.0
 NO_ANSWER = "start the server with `onnxserve serve`; --direct asks TorchServe without a gateway"
@@ -80,9 +80,9 @@ def predict(  # noqa: PLR0913 - each is a flag
     model: Annotated[str, typer.Argument(help="The model's name.")],
     row: Annotated[str, typer.Argument(help="The row: text, JSON, or @ and the path of a file.")],
     version: Annotated[str, typer.Option(help="The version, such as 1.1.0; default: the gateway chooses.")] = "",
-    url: Annotated[str, typer.Option(help="URL of the server; default: the gateway of gateway.toml.")] = "",
-    key: Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="The API key, for a gateway that demands one.")] = "",
-    ca: Annotated[str, typer.Option(help="The CA certificate (PEM) of the server; default: the public ones.")] = "",
+    url: Url = "",
+    key: Key = "",
+    ca: Ca = "",
     gateway_file: GatewayFile = None,
     config: Config = None,
     state: State = None,

@@ -30,6 +30,9 @@ ManagementPort = Annotated[
     int | None, typer.Option(help="TCP port of TorchServe's management API; default: a unix socket.")
 ]
 MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's metrics API; default: a unix socket.")]
+Url = Annotated[str, typer.Option(help="URL of the server; default: the gateway of gateway.toml.")]
+Key = Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="The API key, for a gateway that demands one.")]
+Ca = Annotated[str, typer.Option(help="The CA certificate (PEM) of the server; default: the public ones.")]
 
 
 def settings_from(**flags: object) -> Settings:

@@ -89,15 +89,15 @@ class AsyncClient:
         return AsyncModelClient(calls, self.run)
 
     async def predict(self, model: str, rows: Rows, *, timeout_s: float | None = None) -> list[Prediction | RowError]:
-        """Return a prediction, or the error in its place, for each row."""
+        """Return a prediction, or the error in its place, for each row, in order, as `Client.predict` does."""
         return await self.model(model).predict(rows, timeout_s=timeout_s)
 
     def stream(self, model: str, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Prediction | RowError]:
-        """Yield a prediction or an error for each row, in order."""
+        """Yield a prediction or an error for each row, in order, as `Client.stream` does."""
         return self.model(model).stream(rows)
 
     async def infer(self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """Return the graph's outputs for its inputs, by name."""
+        """Return the graph's outputs for its inputs, by name, shapes (rows, ...), as `Client.infer` does."""
         return await self.model(model).infer(inputs, outputs)
 
     async def run(self, steps: Steps[T]) -> T:
@@ -167,7 +167,7 @@ class AsyncModelClient(Generic[P]):
     async def infer(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] = (), *, timeout_s: float | None = None
     ) -> dict[str, Array]:
-        """Return outputs for the graph's inputs, by name, as `ModelClient.infer` does."""
+        """Return outputs for the graph's inputs, by name, shapes (rows, ...), as `ModelClient.infer` does."""
         calls = self._calls
         arrays: dict[str, Array] = await self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))
         return arrays

@@ -116,7 +116,10 @@ class Calls(Generic[P]):
         return prediction
 
     def outputs(self, inputs: Tensors, outputs: Names, deadline: Deadline) -> Steps[dict[str, Array]]:
-        """Return the outputs by name for tensors by name; raises RowError, since tensors have no place for it."""
+        """Return the outputs by name for tensors by name; shapes (rows, ...).
+
+        Raises RowError for a row that has none, since tensors have no place for it, and ValueError for no rows.
+        """
         form = replace(self._tensor_form(), outputs=outputs, whole=True)
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
         answers = yield from answer_rows(form, arrays, self.request_size(), partial(self._ask, deadline))

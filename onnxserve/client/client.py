@@ -106,11 +106,14 @@ class Client:
         return self.model(model).stream(rows)
 
     def infer(self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """Return the graph's outputs for its inputs, by name: `self.model(model).infer(inputs, outputs)`."""
+        """Return the graph's outputs for its inputs, by name, shapes (rows, ...): `self.model(model).infer(...)`."""
         return self.model(model).infer(inputs, outputs)
 
     def openapi(self) -> bytes:
-        """Return the server's OpenAPI document, which describes the rows and predictions of its models."""
+        """Return the server's OpenAPI document in JSON, which describes the rows and predictions of its models.
+
+        Raises RequestFailed, DeadlineExceeded or Unreachable if the server doesn't send it.
+        """
         ask = partial(send, self.settings, Deadline(self.settings.timeout_s))
         return self.run(fetch(OPENAPI, ask))
 
@@ -154,7 +157,8 @@ class ModelClient(Generic[P]):
         `rows` is a list of rows as docs/reference/requests.md has them, in which files may be bytes; or an array for
         the model's only input, shape (rows, ...), or arrays by name, which are sent in binary. As many requests are
         sent as the model's limits need, one after another; `stream` sends several at once. The whole call ends within
-        `timeout_s`. Raises RequestFailed, DeadlineExceeded or Unreachable if a request has no answer.
+        `timeout_s` seconds, by default the client's. Raises RequestFailed, DeadlineExceeded or Unreachable if a request
+        has no answer.
         """
         calls = self._calls
         answers: list[P | RowError] = self._run(
@@ -189,7 +193,7 @@ class ModelClient(Generic[P]):
         """Return outputs for the graph's inputs, by name, shapes (rows, ...), sent and returned in binary.
 
         `outputs` chooses among the graph's outputs and what the task adds, such as `label`; all by default. Raises
-        RowError for a row that has no answer, or the errors of `predict`.
+        RowError for a row that has no answer, ValueError for no rows, or the errors of `predict`.
         """
         calls = self._calls
         arrays: dict[str, Array] = self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))

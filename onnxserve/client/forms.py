@@ -146,7 +146,7 @@ class TensorForm:
         return [tensors] if self.whole else predictions_of(tensors, rows)
 
     def read(self, incoming: Incoming) -> dict[str, Array]:
-        """Return the outputs by name."""
+        """Return the outputs by name, shapes (rows, ...)."""
         size = int(incoming.headers.get(JSON_LENGTH.lower(), len(incoming.body)))
         content = memoryview(incoming.body)
         entries = msgspec.json.decode(content[:size], type=OutputDocument).outputs
@@ -187,5 +187,5 @@ class CallForm(TensorForm):
         return Outgoing(METHOD, message, method=GRPC)
 
     def read(self, incoming: Incoming) -> dict[str, Array]:
-        """Return the outputs by name."""
+        """Return the outputs by name, shapes (rows, ...)."""
         return decode_call(incoming.body)

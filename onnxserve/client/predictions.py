@@ -34,7 +34,7 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class DetectedObject:
-    """An object of a picture; `box` is left, top, right and bottom, in the picture's pixels."""
+    """An object of a picture; `score` is from 0 to 1, `box` is left, top, right and bottom in the picture's pixels."""
 
     label: str
     score: float
@@ -67,7 +67,10 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a text, from character `start` to before `end`; of a row that is words, the places count words."""
+    """A part of a text, from character `start` to before `end`; of a row that is words, the places count words.
+
+    `score` is from 0 to 1.
+    """
 
     label: str
     start: int
@@ -92,7 +95,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Rerank:
-    """The relevance of a pair's second text for the first."""
+    """The relevance of a pair's second text for the first: from 0 to 1, unless the model's `activation` is `none`."""
 
     score: float
 

@@ -25,11 +25,14 @@ SPREAD = 0.25  # of a delay, at most, is added at random: clients that were refu
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a request is sent at most, and the pauses [s] where the server names none: each twice the last."""
+    """How often a request is sent at most, and the pauses where the server names none: each twice the last."""
 
     tries: int = 4
+    """How often a request is sent at most, the first time included [tries]."""
     first_delay_s: float = 0.2
+    """Pause before the second try, where the server names none [s]."""
     longest_delay_s: float = 5.0
+    """Longest pause, where the server names none [s]."""
 
 
 def retry_after(value: str, now: Callable[[], float] = time.time) -> float | None:

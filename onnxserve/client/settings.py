@@ -34,25 +34,30 @@ def active_traceparent() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a client.
-
-    `key` is an API key, `token` a bearer token or a function that returns the present one. `ca` is the file of the
-    authorities (PEM) that the server's certificate is checked with, empty for the public ones. `timeout_s` is the
-    deadline of a call, of a stream that of each of its requests. A request has `rows_per_request` rows at most, and a
-    stream has `concurrency` requests under way. `traceparent` returns the context of the trace that a request is in.
-    """
+    """The settings of a client; no log and no notebook shows those that hold a secret."""
 
     url: str = "http://127.0.0.1:8000"
-    key: str = field(default="", repr=False)  # no log and no notebook shows a secret
+    """URL of the gateway, or `unix:/path/to.sock`."""
+    key: str = field(default="", repr=False)
+    """API key for a gateway that demands one; empty for none."""
     token: str | Callable[[], str] = field(default="", repr=False)
+    """Bearer token, or a function that returns the present one; empty for none."""
     ca: str = ""
+    """File of the authorities (PEM) that the server's certificate is checked with; empty for the public ones."""
     timeout_s: float = 60.0
+    """Time for a whole call, retries and pauses included; in a stream, for each of its requests [s]."""
     retry: Retry = field(default_factory=Retry)
+    """How often a request is sent, and the pauses between; by default as `Retry()` says."""
     rows_per_request: int = 64
+    """Most rows of a request [rows]."""
     concurrency: int = 4
+    """Requests of a stream that are under way at once [requests]."""
     grpc: bool = False
+    """Ask for predictions over gRPC, which needs the extra `grpc`."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further headers of each request, by name; none by default."""
     traceparent: Callable[[], str] = active_traceparent
+    """Function that returns the trace's context of a request; by default that of OpenTelemetry's active span."""
 
     def __post_init__(self) -> None:
         """Refuse numbers and a URL that can't work."""

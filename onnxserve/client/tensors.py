@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxserve_handlers.outputs import pad
 from onnxserve_handlers.protocols.v2_http import InputTensor, from_binary, from_json
 from onnxserve_handlers.signature import BYTES, datatype
 
@@ -31,7 +32,7 @@ def row_count(tensors: Tensors) -> int:
 
 
 def cut_rows(tensors: Tensors, start: int, stop: int) -> dict[str, Array]:
-    """Return the rows from `start` to before `stop`."""
+    """Return the rows from `start` to before `stop`, shapes (stop - start, ...)."""
     return {name: array[start:stop] for name, array in tensors.items()}
 
 
@@ -40,16 +41,7 @@ def join_rows(parts: Sequence[Tensors]) -> dict[str, Array]:
 
     The server pads rows of one request in the same way.
     """
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
-
-
-def _joined(arrays: Sequence[Array]) -> Array:
-    sizes = np.max([array.shape[1:] for array in arrays], axis=0) if arrays[0].ndim > 1 else ()
-    padded = [
-        np.pad(array, [(0, 0), *((0, int(size) - own) for size, own in zip(sizes, array.shape[1:], strict=True))])
-        for array in arrays
-    ]
-    return np.concatenate(padded)
+    return {name: np.concatenate(pad([part[name] for part in parts])) for name in parts[0]}
 
 
 def is_text(array: Array) -> bool:

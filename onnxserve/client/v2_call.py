@@ -58,7 +58,7 @@ def _text(number: int, value: str) -> list[Payload]:
 
 
 def decode_call(content: bytes) -> dict[str, Array]:
-    """Return the outputs of a `ModelInferResponse` by name; RequestError if it isn't one."""
+    """Return the outputs of a `ModelInferResponse` by name, shapes (rows, ...); RequestError if it isn't one."""
     message = protobuf.read_message(RESPONSE, memoryview(content))
     pairs = zip(message.get("outputs", []), message.get("raw_output_contents", []), strict=True)
     return {output["name"]: unpack(output["name"], output["datatype"], _shape(output), raw) for output, raw in pairs}

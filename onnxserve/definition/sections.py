@@ -94,7 +94,7 @@ class GpuSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a worker uses a GPU."""
 
     memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Largest memory arena of a worker on the GPU [MB]; 0 for no limit."""
+    """Largest memory arena of a worker on the GPU [MiB]; 0 for no limit."""
     graph: bool = False
     """Record the kernels of a batch as a CUDA graph and replay them, where shapes are fixed."""
     tf32: bool = False

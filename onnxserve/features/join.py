@@ -83,7 +83,7 @@ def key_types(store: Any, keys: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def open_store(config: str) -> Any:
-    """Open Feast's store and keep it, since importing Feast takes seconds."""
+    """Open Feast's store and keep it, since importing Feast takes seconds; FeatureError if it isn't installed."""
     os.environ.update(QUIET)
     try:
         with lean_imports():

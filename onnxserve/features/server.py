@@ -55,7 +55,10 @@ class FeatureServer:
 
 
 def begin_features(repo: Repo, port: int = PORT, *, loaded: bool = True, record: Path | None = None) -> FeatureServer:
-    """Start the server and return at once; unless the store is `loaded`, the same process loads it first."""
+    """Start the server and return at once; unless the store is `loaded`, the same process loads it first.
+
+    FeatureError if the port is taken.
+    """
     if listening(port):
         raise FeatureError(f"port {port} is taken", fix="stop the other server, or choose another port")
     serve = ["serve", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]

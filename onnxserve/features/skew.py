@@ -67,7 +67,7 @@ def skew(
 
 
 def online_values(url: str, query: Join, rows: dict[str, list[Any]]) -> dict[str, list[float | None]]:
-    """Read values from the feature server, as a handler does."""
+    """Read values from the feature server, as a handler does, by column; FeatureError if its answer is unusable."""
     body = {"feature_service": query.service, "entities": rows}
     try:
         answer = httpx.post(f"{url}/get-online-features", json=body, timeout=60, trust_env=False)

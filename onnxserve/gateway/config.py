@@ -129,7 +129,7 @@ class Cache(Strict, frozen=True):
     seconds: WholeSeconds = 0.0
     """Age up to which an answer is used again [s]; 0 keeps no answers."""
     megabytes: Count = 256
-    """Disk for kept answers [MB]."""
+    """Disk for kept answers [MiB]."""
     per_client: bool = False
     """Give no client an answer that another client caused."""
 
@@ -221,7 +221,7 @@ class Predictions(Strict, frozen=True):
     folder: str = ""
     """Folder of the prediction log; empty for `predictions` in the state folder."""
     megabytes: Annotated[float, Meta(gt=0)] = 256.0
-    """Disk for the log of one version [MB]."""
+    """Disk for the log of one version [MiB]."""
     hours: Annotated[float, Meta(gt=0)] = 168.0
     """Age at which entries are deleted [h]."""
     inputs: bool = True

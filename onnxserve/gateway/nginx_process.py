@@ -186,7 +186,7 @@ def start(gateway: Gateway, roles: Roles, listener: Listener | None = None) -> R
 
 
 def start_on(gateway: Gateway, roles: Roles, listener: Listener) -> RunningGateway:
-    """Start nginx on an open port for clients."""
+    """Start nginx on an open port for clients; GatewayError if it ends, or doesn't take the roles in time."""
     make_run_folder(gateway.run)
     shutil.rmtree(gateway.run / "cache", ignore_errors=True)  # its keys depend on the limits
     for name in (CONTROL, SHADOW):

@@ -15,7 +15,7 @@ from onnxserve.torchserve.model_version import Queue
 LEVELS = ("nothing", "shadow", "fresh answers", "the larger version")
 NOTHING, SHADOW, FRESH_ANSWERS, LARGER = range(len(LEVELS))
 BUSY, CALM = 0.8, 0.4  # shares of the requests that may be under way
-UP_AFTER, DOWN_AFTER = 3, 15  # looks in a row, one a second
+UP_AFTER, DOWN_AFTER = 3, 15  # measurements in a row, one a second
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Pressures:
 
 @dataclass
 class Rung:
-    """The recent looks at one model: `busy` and `calm` ones in a row, and the refusals at the last look."""
+    """The recent measurements of one model: `busy` and `calm` ones in a row, and the refusals at the last one."""
 
     busy: int = 0
     calm: int = 0
     refused: int = -1
 
     def next(self, level: int, now: Pressure, levels: Sequence[int]) -> int:
-        """Return the level after one more look; `levels` are the levels of this model, in order (`levels_of`)."""
+        """Return the level after one more measurement; `levels` are those of this model, in order (`levels_of`)."""
         refusing = now.refused > self.refused >= 0
         self.refused = now.refused
         self.busy = self.busy + 1 if now.share >= BUSY or refusing else 0
@@ -99,7 +99,7 @@ class Ladder:
     rungs: dict[str, Rung] = field(default_factory=dict)
 
     def changes(self, roles: Roles) -> Iterator[tuple[str, int, str]]:
-        """Look once more; yield each model that goes to another level, that level, and the reason."""
+        """Measure once more; yield each model that goes to another level, that level, and the reason."""
         for name, now in self.pressures(roles).items():
             model = roles.models[name]
             levels = levels_of(model, keeps_answers=self.keeps_answers)

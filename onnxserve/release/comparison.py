@@ -9,7 +9,7 @@ import msgspec
 
 from .measures import LOADED, MEASURES
 from .paired_blocks import BlockResult
-from .sequential import Evidence
+from .sequential import Wealth
 
 EITHER = frozenset({"label", "score"})  # any difference is harm; in the other measures only an excess is
 MOST_LABELS = 50
@@ -30,19 +30,19 @@ class Total(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """The evidence and the totals of one measure or of one label."""
+    """The wealth of bets and the totals of one measure or of one label."""
 
-    evidence: Evidence
+    wealth: Wealth = msgspec.field(name="evidence")  # its name in the records of canaries
     total: Total
 
     def add(self, result: BlockResult) -> None:
         """Add the result of one block."""
-        self.evidence.add(result.difference)
+        self.wealth.add(result.difference)
         self.total.add(result)
 
 
 class Harm(msgspec.Struct, frozen=True):
-    """A measure in which the versions differ with enough evidence; `odds` is the factor that a bet on it won."""
+    """A measure in which the versions differ too much for chance; `odds` is the factor that a bet on it won."""
 
     measure: str
     stable: float
@@ -76,7 +76,7 @@ class Comparison(msgspec.Struct):
     def begin(self) -> None:
         """Begin another step."""
         for account in (*self.measures.values(), *self.busier.values(), *self.labels.values()):
-            account.evidence.begin()
+            account.wealth.begin()
 
     def take(self, results: Iterable[BlockResult], *, busier: bool) -> None:
         """Add results of blocks; `busier` if the canary got more requests than the stable version at that time."""
@@ -94,13 +94,13 @@ class Comparison(msgspec.Struct):
         if account:
             account.add(result)
         elif len(self.labels) < MOST_LABELS:
-            blocks = len(self.measures["score"].evidence.logs)
+            blocks = len(self.measures["score"].wealth.logs)
             self.labels[result.label] = new_account(self.starts, blocks, both=True)
 
     def logs(self) -> dict[str, float]:
         """Return the log of the wealth of each measure."""
-        logs = {name: account.evidence.log for name, account in self.measures.items()}
-        parts = [math.exp(min(600, account.evidence.log)) * share(rank) for rank, account in self._by_rank()]
+        logs = {name: account.wealth.log for name, account in self.measures.items()}
+        parts = [math.exp(min(600, account.wealth.log)) * share(rank) for rank, account in self._by_rank()]
         return {**logs, "label": math.log(sum(parts) + 1 / (len(parts) + 1))}
 
     def _by_rank(self) -> list[tuple[int, Account]]:
@@ -108,21 +108,21 @@ class Comparison(msgspec.Struct):
 
     @property
     def limit(self) -> float:
-        """The log of the wealth from which a difference counts as harm."""
+        """The log of the wealth from which a difference is harm, by Ville's inequality; the measures share `alpha`."""
         return math.log(len(MEASURES) / self.alpha)
 
     def harms(self) -> list[Harm]:
-        """Return the measures with enough evidence of harm."""
+        """Return the measures in which the canary does harm."""
         return [self._harm(name, log) for name, log in self.logs().items() if log >= self.limit]
 
     def is_busier(self) -> bool:
         """Return whether the canary is slower or less available while it has more load."""
-        return any(account.evidence.log >= self.limit for account in self.busier.values())
+        return any(account.wealth.log >= self.limit for account in self.busier.values())
 
     def _harm(self, name: str, log: float) -> Harm:
         account, label = self.measures.get(name), ""
         if account is None:
-            label = max(self.labels, key=lambda known: self.labels[known].evidence.log)
+            label = max(self.labels, key=lambda known: self.labels[known].wealth.log)
             account = self.labels[label]
         total, odds = account.total, math.exp(min(600, log))
         stable, canary = (value / max(1, total.answers) for value in (total.stable, total.canary))
@@ -136,9 +136,9 @@ def share(rank: int) -> float:
 
 def new_account(starts: int, blocks: int, *, both: bool) -> Account:
     """Return an empty account in which `blocks` steps have begun."""
-    account = Account(Evidence(starts, both), Total())
+    account = Account(Wealth(starts, both), Total())
     for _ in range(blocks):
-        account.evidence.begin()
+        account.wealth.begin()
     return account
 
 

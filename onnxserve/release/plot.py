@@ -1,4 +1,4 @@
-"""A plot of a rollout: the evidence against the canary in each measure, over the canary's answers."""
+"""A plot of a rollout: what bets against the canary have won in each measure, over the canary's answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(rollout: Rollout, path: Path) -> Path:
     panel = figure.subplots()
     seen = [point.seen for point in rollout.points]
     for name in MEASURES:
-        panel.step(seen, [point.evidence[name] / math.log(10) for point in rollout.points], where="post", label=name)
+        panel.step(seen, [point.log_wealth[name] / math.log(10) for point in rollout.points], where="post", label=name)
     panel.axhline(rollout.comparison.limit / math.log(10), color="black", linestyle="--", label="taken back")
     panel.set_ylim(bottom=-3)
     panel.set_ylabel("odds that it does harm, powers of ten")

@@ -43,13 +43,13 @@ def staged_archive(archive: Path, stores: Stores) -> Iterator[StagedArchive]:
     """
     check_file(archive)
     with ExitStack() as cleanup:
-        copy = stage(archive, stores, stores.server, cleanup)
+        copy = copy_in(archive, stores, stores.server, cleanup)
         checked = check_copy(copy, archive)
         check_known(checked, archive.name, stores)
         moves = [(copy, stores.server / archive.name)]
         kept = stores.user / archive.name
         if stores.user != stores.server and not kept.is_file():
-            moves.append((stage(copy, stores, stores.user, cleanup, archive.stem), kept))
+            moves.append((copy_in(copy, stores, stores.user, cleanup, archive.stem), kept))
         yield StagedArchive(checked, copy.name)
         for source, target in moves:
             with writable_store(stores, target.parent):
@@ -70,7 +70,7 @@ def check_file(archive: Path) -> None:
         raise ArchiveError(error.what, where=str(archive), fix="name the file MODEL-VERSION.mar") from error
 
 
-def stage(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: str = "") -> Path:
+def copy_in(archive: Path, stores: Stores, store: Path, cleanup: ExitStack, stem: str = "") -> Path:
     """Copy the archive under a unique name; `cleanup` removes it. ReleaseError if the store can't be written."""
     name = (stem or archive.stem) + STAGED
     try:

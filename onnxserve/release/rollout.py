@@ -22,12 +22,12 @@ LATE = 2  # a step is late after this multiple of the answers that it needs
 
 
 class Point(msgspec.Struct, frozen=True):
-    """The evidence at one time, kept for the record: the log of the wealth that bets on each measure have won."""
+    """The state at one time, kept for the record: the log of the wealth that bets on each measure have won."""
 
     time: float
     percent: float
     seen: int
-    evidence: dict[str, float]
+    log_wealth: dict[str, float] = msgspec.field(name="evidence")  # its name in the records of canaries
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ class Rollout(msgspec.Struct, rename={"comparison": "trial"}):
         self.progress.stable_s += 0.0 if canary or not answer.computed else answer.seconds
 
     def _mark(self, now: float) -> None:
-        """Record the evidence; in a long rollout every second point is dropped."""
+        """Record the state; in a long rollout every second point is dropped."""
         if len(self.points) >= MOST_POINTS:
             del self.points[::2]
         self.points.append(Point(now, self.percent, self.seen[1], self.comparison.logs()))

@@ -1,4 +1,4 @@
-"""Evidence against a version that may be looked at after every block: a test martingale of sign flips.
+"""A test of two versions that may be looked at after every block: a test martingale of sign flips.
 
 Within a block of time, requests went to one of two versions by lot. If the versions don't differ, exchanging them
 changes nothing. So the difference of a block is as likely to have the one sign as the other, whatever its size,
@@ -49,7 +49,7 @@ def log_mean(log_wealth: Floats, axis: int = -1) -> Any:
     return np.logaddexp.reduce(log_wealth, axis=axis) - np.log(log_wealth.shape[axis])
 
 
-class Evidence(msgspec.Struct):
+class Wealth(msgspec.Struct):
     """The wealth of bets that a canary has more of something; `both`: or less.
 
     The wealth is spread evenly over `starts` beginnings and over the stakes. Whatever was lost while a version did no

@@ -49,7 +49,9 @@ class ReleaseService(Versions):
     def register(self, archive: Path) -> str:
         """Check an archive, load it beside the others, and store it once a worker is ready; return its version.
 
-        A failure leaves server and store as they were. Other archives wait until this one is registered.
+        ArchiveError if it isn't what it records; ReleaseError or ServerError if it can't be loaded, or the server has
+        the version from elsewhere. A failure leaves server and store as they were. Other archives wait until this one
+        is registered.
         """
         with store_lock(self.history.path.parent, LOCK_S), staged_archive(archive, self.stores) as staged:
             checked, name, version = staged.checked, staged.checked.name, staged.checked.version

@@ -100,7 +100,10 @@ def set_level(roles: Roles, name: str, level: int) -> Roles:
 
 
 def promote(roles: Roles, name: str, version: str) -> Roles:
-    """Make a version stable, by default the canary; the former stable version becomes the fallback."""
+    """Make a version stable, by default the canary; the former stable version becomes the fallback.
+
+    ReleaseError if the version isn't registered, or none is named and there is no canary.
+    """
     model = model_of(roles, name)
     version = version or (model.canary.version if model.canary else "")
     if not version:
@@ -115,7 +118,7 @@ def promote(roles: Roles, name: str, version: str) -> Roles:
 
 
 def roll_back(roles: Roles, name: str) -> Roles:
-    """Remove the canary; without one, make the fallback stable again.
+    """Remove the canary; without one, make the fallback stable again. ReleaseError if there is neither.
 
     The version that was stable then has no role, not even that of the fallback.
     """

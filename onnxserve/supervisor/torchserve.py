@@ -61,7 +61,10 @@ class TorchServe:
         return start_server(self.settings, {**self.variables, **self._warm_up_key()}, archives)
 
     def ready(self, running: Running) -> None:
-        """Wait for the versions with traffic, restore, then load the others in the background."""
+        """Wait for the versions with traffic, restore, then load the others in the background.
+
+        ServerError if none of them can be loaded at the first start.
+        """
         assert isinstance(running, Server)  # noqa: S101 - `start` made it
         served_versions, management = set(self.served_versions()), Management(self.settings.management)
         failed = wait_ready(running, management, served_versions, self.timeout_s)

@@ -25,7 +25,10 @@ def record_stores(settings: Settings, stores: Stores) -> None:
 
 
 def stores_of(settings: Settings) -> Stores:
-    """Return the stores of the running server; a TorchServe started by itself serves the named store directly."""
+    """Return the stores of the running server; a TorchServe started by itself serves the named store directly.
+
+    ServerError if the record of a running server can't be read.
+    """
     record = settings.run / RECORD
     if not run_folder_is_locked(settings.run) or not record.is_file():
         return Stores(settings.store, settings.store)

@@ -121,14 +121,14 @@ def test_calls_of_an_unknown_model_fail(client):
 def test_the_client_that_does_not_block_calls_too(upstream, client):
     upstream.answer, upstream.headers = called, {"x-grpc-status": "0"}
 
-    async def asked() -> None:
+    async def call() -> None:
         async with AsyncClient(client.url, grpc=True) as calling:
             assert await calling.predict("demo", TENSORS) == [Classification("x", 0.5)] * 2
         async with AsyncClient(client.url) as asking:
             upstream.answer, upstream.headers = predicted, {}
             assert await asking.predict("demo", [[1, 2]]) == [Classification("x", 0.5)]
 
-    asyncio.run(asked())
+    asyncio.run(call())
 
 
 @pytest.mark.parametrize("grpc", [False, True], ids=["http", "grpc"])

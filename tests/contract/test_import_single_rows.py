@@ -110,11 +110,11 @@ def picture(seed: int) -> tuple[str, np.ndarray]:
 
 def expected_objects(levels: np.ndarray) -> list[tuple[str, list[float], float]]:
     """The source's own objects, the best first."""
-    [things] = module_of("Bright")(torch.from_numpy(levels)[None])
-    order = things["scores"].argsort(descending=True, stable=True)
+    [detected] = module_of("Bright")(torch.from_numpy(levels)[None])
+    order = detected["scores"].argsort(descending=True, stable=True)
     names = ("red", "green", "blue")
     return [
-        (names[int(things["labels"][place])], things["boxes"][place].tolist(), float(things["scores"][place]))
+        (names[int(detected["labels"][place])], detected["boxes"][place].tolist(), float(detected["scores"][place]))
         for place in order
     ]
 
@@ -126,9 +126,9 @@ def check_detector(signature: dict[str, Any], ask: Any) -> None:
     pictures = [picture(seed) for seed in range(4)]
     for prediction, (_, levels) in zip(ask([sent for sent, _ in pictures]), pictures, strict=True):
         expected = expected_objects(levels)
-        assert [thing["label"] for thing in prediction["objects"]] == [label for label, _, _ in expected]
-        assert [thing["box"] for thing in prediction["objects"]] == [box for _, box, _ in expected]
-        scores = [thing["score"] for thing in prediction["objects"]]
+        assert [entry["label"] for entry in prediction["objects"]] == [label for label, _, _ in expected]
+        assert [entry["box"] for entry in prediction["objects"]] == [box for _, box, _ in expected]
+        scores = [entry["score"] for entry in prediction["objects"]]
         assert scores == pytest.approx([score for _, _, score in expected], abs=1e-5)
     counts = {len(expected_objects(levels)) for _, levels in pictures}
     assert 0 in counts

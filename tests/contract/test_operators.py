@@ -122,13 +122,13 @@ def test_a_page_elsewhere_moves_nothing_though_it_had_a_key(console, steps, head
 
 def test_no_preflight_is_granted_and_no_other_method_is_taken(console):
     url = f"{console.console}/console/api/apply"
-    asked = {
+    headers = {
         "origin": "https://evil.example",
         "access-control-request-method": "POST",
         "access-control-request-headers": "x-api-key",
     }
     for method in ("OPTIONS", "PUT", "DELETE"):
-        answer = plain_http.request(method, url, headers=asked)
+        answer = plain_http.request(method, url, headers=headers)
         assert answer.status_code == 405
         assert not [name for name in answer.headers if name.startswith("access-control")]
 

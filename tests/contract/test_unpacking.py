@@ -13,7 +13,7 @@ import pytest
 from onnxserve.archive import check_content, unpack, write_archive
 from onnxserve.errors import ArchiveError
 from onnxserve.torchserve.command import torchserve_home
-from tests.helpers.hostile_archives import HOSTILE, rezip
+from tests.helpers.attacks.archives import HOSTILE, rezip
 
 SOURCE = Path(__file__).with_name("Unpack.java")
 DAMAGED = 400

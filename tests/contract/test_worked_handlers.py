@@ -109,8 +109,8 @@ def test_spans_beside_a_hyphen_are_one_in_a_text_and_in_words(archives):
 
 def test_each_label_of_a_detector_has_a_threshold_of_its_own(archives):
     bright, darker = archives.rows("detection", picture(), picture((0, 0), (1, 1), (4, 4)))
-    assert [thing["label"] for thing in bright["objects"]] == ["dog", "cat"]
-    assert [(thing["label"], thing["box"]) for thing in darker["objects"]] == [("dog", [2, 2, 8, 8])]
+    assert [entry["label"] for entry in bright["objects"]] == ["dog", "cat"]
+    assert [(entry["label"], entry["box"]) for entry in darker["objects"]] == [("dog", [2, 2, 8, 8])]
 
 
 def test_a_hole_of_one_pixel_is_filled_and_a_corner_is_not(archives):

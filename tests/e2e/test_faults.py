@@ -27,7 +27,7 @@ from onnxserve.processes import listening
 from onnxserve.torchserve import free_ports
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.keepalive import KeepAlive, running, total
-from tests.helpers.retrying import Crowd, asking, fresh_row
+from tests.helpers.retrying import Clients, asking, fresh_row
 from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import ROOT
 from tests.helpers.waiting import wait_for
@@ -79,13 +79,13 @@ def server(archives, demo_archives, tmp_path_factory) -> Iterator[Serving]:
 
 
 @contextlib.contextmanager
-def under_load(server: Serving, *allowed: str, resets: int = 0) -> Iterator[Crowd]:
+def under_load(server: Serving, *allowed: str, resets: int = 0) -> Iterator[Clients]:
     """Clients ask meanwhile; what isn't allowed fails, and so does a request without an answer in the end."""
-    with asking(server.port, PATH, CLIENTS) as crowd:
-        yield crowd
+    with asking(server.port, PATH, CLIENTS) as clients:
+        yield clients
         wait_for(server.is_ready)
-    attempts = crowd.attempts
-    assert crowd.given_up == 0, attempts
+    attempts = clients.attempts
+    assert clients.given_up == 0, attempts
     assert set(attempts) <= {"answered", "reset", *allowed}, attempts
     assert attempts["reset"] <= resets, attempts
 
@@ -147,40 +147,40 @@ def test_torchserve_hangs_and_is_replaced(server):
 
 
 def test_one_of_two_workers_is_killed_and_nobody_notices(server):
-    with under_load(server) as crowd:
+    with under_load(server) as clients:
         first, _ = both_workers(server)
         first.kill()
-        crowd.wait(300)
+        clients.wait(300)
         wait_for(lambda: len(server.workers("circle")) == 2 and first not in server.workers("circle"))
 
 
 def test_workers_that_are_killed_again_and_again_cost_nobody_an_answer(server):
-    with under_load(server) as crowd:
+    with under_load(server) as clients:
         for _ in range(KILLS):
             wait_for(lambda: server.workers("circle"))
             server.workers("circle")[0].kill()
-            crowd.wait(20)
+            clients.wait(20)
 
 
 def test_all_workers_are_killed_and_every_attempt_until_one_is_back_is_told_so(server):
-    with under_load(server, *UNAVAILABLE, *LATE) as crowd:
+    with under_load(server, *UNAVAILABLE, *LATE) as clients:
         for worker in server.workers("circle"):
             worker.kill()
-        crowd.wait(100)
+        clients.wait(100)
 
 
 def test_a_worker_that_hangs_costs_the_batch_that_it_has_its_deadline(server):
-    with under_load(server, *LATE) as crowd:
+    with under_load(server, *LATE) as clients:
         first, _ = both_workers(server)
         first.suspend()
         try:
-            crowd.wait(CLIENTS)
+            clients.wait(CLIENTS)
             time_over = time.monotonic() + ANSWER_S + 2
-            wait_for(lambda: time.monotonic() > time_over or crowd.attempts["504 deadline_exceeded"] > 0)
+            wait_for(lambda: time.monotonic() > time_over or clients.attempts["504 deadline_exceeded"] > 0)
         finally:
             first.resume()
-        crowd.wait(100)
-    assert crowd.attempts["504 deadline_exceeded"] <= CLIENTS
+        clients.wait(100)
+    assert clients.attempts["504 deadline_exceeded"] <= CLIENTS
 
 
 # Features -----------------------------------------------------------------
@@ -206,9 +206,9 @@ def test_the_feature_server_is_killed_and_other_models_do_not_notice(server):
 
 def test_a_rollback_needs_nothing_of_another_model_whose_worker_is_dead(server):
     release = server.release
-    with under_load(server, *UNAVAILABLE) as crowd:
+    with under_load(server, *UNAVAILABLE) as clients:
         release.canary("circle", Canary("2.0.0", 50))
-        crowd.wait(50)
+        clients.wait(50)
         [other] = server.workers("segment")
         other.suspend()
         try:
@@ -218,9 +218,9 @@ def test_a_rollback_needs_nothing_of_another_model_whose_worker_is_dead(server):
             release.rollback("circle")
         finally:
             other.resume()
-        seen = Counter(crowd.attempts)
-        crowd.wait(100)
-    assert crowd.attempts["answered"] > seen["answered"]
+        seen = Counter(clients.attempts)
+        clients.wait(100)
+    assert clients.attempts["answered"] > seen["answered"]
     assert release.role_store.roles.models["circle"].canary is None
 
 
@@ -232,13 +232,13 @@ def test_a_full_disk_costs_logs_and_no_request_though_nginx_is_killed(server):
     if not disk.is_mount():
         pytest.skip("mounting a file system needs root")
     first, supervisor = server.leader("gateway"), psutil.Process(server.process.pid)
-    with under_load(server) as crowd, filled(disk):
-        crowd.wait(300)
+    with under_load(server) as clients, filled(disk):
+        clients.wait(300)
         first.kill()
         # The supervisor's log has no room to say so.
         wait_for(lambda: any(child.name() == "nginx" and child != first for child in supervisor.children()))
         wait_for(server.is_ready)
-        crowd.wait(300)
+        clients.wait(300)
     wait_for(lambda: server.process.poll() is None and server.is_ready())
 
 

@@ -17,10 +17,10 @@ from onnxserve_handlers.protocols.v2_grpc import MEDIA as GRPC
 from tests.helpers import plain_http
 from tests.helpers.archive_cache import fill_once
 from tests.helpers.attacks import ATTACKS
+from tests.helpers.attacks.protocols import PROTOCOLS
+from tests.helpers.attacks.rows import Attack
+from tests.helpers.attacks.values import bodies, elements, rows
 from tests.helpers.gateway import TorchServeClient, gateway_before
-from tests.helpers.hostile_protocols import PROTOCOLS
-from tests.helpers.hostile_rows import Attack
-from tests.helpers.hostile_values import bodies, elements, rows
 from tests.helpers.inference import HEADER, JSON
 from tests.helpers.protocol_requests import Request, tensors_of_row
 from tests.helpers.task_models import MODELS

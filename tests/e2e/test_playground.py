@@ -161,13 +161,13 @@ def test_masks_are_drawn_over_the_picture(page, artefacts, tmp_path):
     assert flags[16, 16]
     assert not flags[0, 0]
     label = drawn(page).get_attribute("aria-label")
-    thing, ground = pixel(page, 165, 165), pixel(page, 0, 0)  # of 320 x 320
-    assert thing[2] > thing[0]  # the second colour is blue over light grey
+    colour, ground = pixel(page, 165, 165), pixel(page, 0, 0)  # of 320 x 320
+    assert colour[2] > colour[0]  # the second colour is blue over light grey
     assert ground[0] > ground[2]  # the first is orange over dark grey
     assert label.startswith("ground ")
     assert set(prediction["shares"]) == {"ground", "thing"}
     as_file = base64.b64encode(encode_png(flags.astype(np.uint8))).decode()
-    assert page.execute_async_script(PNG, as_file, 165, 165) == thing
+    assert page.execute_async_script(PNG, as_file, 165, 165) == colour
     assert page.execute_async_script(PNG, as_file, 0, 0) == ground
 
 

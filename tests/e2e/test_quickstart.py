@@ -48,9 +48,9 @@ def test_it_shows_the_proof_and_the_report_inline(executed):
 
 def test_archive_and_server_answer_alike(executed):
     assert outputs_of(executed, '{"x": 0.5, "y": 0.5}])').count("<td>inside</td>") == 2
-    asked = outputs_of(executed, "[[0.0, 0.1], [1.8, -1.7]])")
-    assert "<td>inside</td>" in asked
-    assert "<td>outside</td>" in asked
+    shown = outputs_of(executed, "[[0.0, 0.1], [1.8, -1.7]])")
+    assert "<td>inside</td>" in shown
+    assert "<td>outside</td>" in shown
     assert re.search(r"invalid_row: .*\n +where: instances\[1\]\.y\n +fix: ", outputs_of(executed, "print(error)"))
 
 

@@ -15,7 +15,7 @@ from onnxserve.archive import make_key, sign_archive, unpack
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Settings, start_server
 from tests.helpers import plain_http
-from tests.helpers.hostile_archives import EVIL, HOSTILE
+from tests.helpers.attacks.archives import EVIL, HOSTILE
 from tests.helpers.serving import Serving, serving, settings_in
 from tests.helpers.torchserve import ROOT, wait_until_ready
 from tests.helpers.waiting import wait_for

@@ -94,12 +94,12 @@ def test_pictures_are_bytes(demo_gateway: TorchServeClient):
 def test_many_clients_ask_at_once(demo_gateway: TorchServeClient):
     rows, expected = golden("segment")
 
-    async def asked() -> None:
+    async def calls() -> None:
         async with AsyncClient(demo_gateway.url) as client:
             answers = await asyncio.gather(*(client.predict("segment", rows) for _ in range(20)))
             assert [labels(predictions) for predictions in answers] == [expected] * 20
 
-    asyncio.run(asked())
+    asyncio.run(calls())
 
 
 def test_archive_and_server_say_the_same_of_a_model(demo_gateway: TorchServeClient):
@@ -164,9 +164,9 @@ def test_a_client_in_typescript_is_compiled_and_asks(demo_gateway: TorchServeCli
     node = shutil.which("node")
     assert node
     words = [node, "ask.js", demo_gateway.url, json.dumps(rows), ""]
-    asked = subprocess.run(words, cwd=compiler, capture_output=True, text=True, check=False, timeout=120)
-    assert asked.returncode == 0, asked.stderr
-    answers = json.loads(asked.stdout)
+    ended = subprocess.run(words, cwd=compiler, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    answers = json.loads(ended.stdout)
     assert answers["labels"] == expected
     assert [scores[0] for scores in answers["scores"]] == expected
     assert {len(scores) for scores in answers["scores"]} == {2}

@@ -28,9 +28,9 @@ TEXTS = (
     "rain is expected over the north",
     "ride",
 )
-ADJECTIVES, THINGS = ("good", "bad", "late", "old", "new", "small"), ("film", "parcel", "horse", "song", "town", "shop")
+ADJECTIVES, NOUNS = ("good", "bad", "late", "old", "new", "small"), ("film", "parcel", "horse", "song", "town", "shop")
 ENDS = ("", " came today")
-ROWS = [f"the {adjective} {thing}{end}" for adjective in ADJECTIVES for thing in THINGS for end in ENDS]
+ROWS = [f"the {adjective} {noun}{end}" for adjective in ADJECTIVES for noun in NOUNS for end in ENDS]
 # Less work than six layers would make of the longest texts; a draft times no variants.
 CROSS_ENCODER = "cross-encoder"  # the folder of the ranker
 QUICK: Words = ("--set", "serve.batch_size=4", "--draft")

@@ -96,7 +96,7 @@ def outcome_of(answer: Answer) -> str:
 
 
 @dataclass
-class Crowd:
+class Clients:
     """Some of them at once."""
 
     clients: list[Retrying]
@@ -122,18 +122,18 @@ class Crowd:
 
 
 @contextlib.contextmanager
-def asking(port: int, path: str, count: int = 6, row: Callable[[], bytes] = fresh_row) -> Iterator[Crowd]:
+def asking(port: int, path: str, count: int = 6, row: Callable[[], bytes] = fresh_row) -> Iterator[Clients]:
     """Clients that ask until the block ends; each was answered before it begins."""
-    crowd = Crowd([Retrying(port, path, row) for _ in range(count)])
-    threads = [threading.Thread(target=client.run, daemon=True) for client in crowd.clients]
+    clients = Clients([Retrying(port, path, row) for _ in range(count)])
+    threads = [threading.Thread(target=client.run, daemon=True) for client in clients.clients]
     for thread in threads:
         thread.start()
     try:
-        crowd.wait(20 * count)
-        yield crowd
-        crowd.wait(20 * count)
+        clients.wait(20 * count)
+        yield clients
+        clients.wait(20 * count)
     finally:
-        for client in crowd.clients:
+        for client in clients.clients:
             client.stop.set()
         for thread in threads:
             thread.join(PATIENCE_S)

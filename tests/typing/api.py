@@ -49,7 +49,7 @@ def opened(path: str | Path) -> None:
     onnxserve.Archive(b"model.mar")  # type: ignore[arg-type]
 
 
-def asked(archive: onnxserve.Archive) -> None:
+def serving(archive: onnxserve.Archive) -> None:
     with onnxserve.serve([archive, "other.mar"], gateway={"cache": {"seconds": 60.0}}, timeout_s=60) as server:
         assert_type(server, onnxserve.Server)
         assert_type(server.url, str)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..errors import InvalidRow, RequestError
+from ..errors import InvalidRow, RequestError, guard
 from ..inputs.table import TableInput
 from ..inputs.table_cells import Cell, cell_schema
 from ..protocols.body import unwrap
-from ..runtime.batching import guard
 from ..signature import Features, Schema, object_schema
 from .client import DEFAULT_URL, FeatureStore, Key, Values
 

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody, guard
 from ..protocols.body import json_type, unwrap
-from ..runtime.batching import Buffers, guard
 from ..signature import InputOptions, Positive, Schema, Signature, object_schema
+from .tensors_arrays import Buffers
 
 __all__ = ["BASE64", "EncodedInput", "InputHooks", "InputOptions", "OwnOptions", "Positive"]
 
@@ -90,7 +90,7 @@ class InputHooks:
         raise NotImplementedError
 
     def tensors(self, rows: Sequence[Any]) -> Arrays:
-        """Return the graph's inputs for some rows; dimension 0 is the batch. The arrays may be `self.buffers`'."""
+        """Return the graph's inputs for some rows by name, shape (rows, ...). The arrays may be `self.buffers`'."""
         raise NotImplementedError
 
     # Hooks that a kind may fill in as well -----------------------------------
@@ -169,7 +169,7 @@ class InputHooks:
         return False
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:  # noqa: ARG002 - a hook
-        """Return numbers of checked rows, one array per measure, NaN where a row has none.
+        """Return numbers of checked rows by measure, shape (rows,), NaN where a row has none.
 
         Drift compares them with the archive's profile.
         """

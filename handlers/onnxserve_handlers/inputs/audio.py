@@ -120,7 +120,10 @@ class AudioInput(EncodedInput):
         return samples / (self.options.max_seconds * STUDIO)
 
     def check(self, instance: Any, where: str) -> SoundRow:
-        """Decode, check, mix, resample and cut one sound; returns float32, shape (samples,)."""
+        """Decode, check, mix, resample and cut one sound; returns float32, shape (samples,).
+
+        Raises InvalidRow, UndecodableBody or BodyTooLarge.
+        """
         spec = self.options
         samples, rate, is_open_ended = self._samples(unwrap(instance, self.row_keys), where)
         if not np.isfinite(samples).all() or np.abs(samples).max(initial=0) > PEAK:
@@ -209,7 +212,7 @@ class AudioInput(EncodedInput):
         return {"audio": samples, "attention_mask": mask}
 
     def tensor_masks(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Return which samples `attention_mask` leaves, if they are a free axis."""
+        """Return which samples `attention_mask` leaves, shape (rows, samples), if they are a free axis."""
         mask = tensors.get("attention_mask")
         return {} if mask is None or self.options.window else {"samples": mask == 1}
 
@@ -234,7 +237,10 @@ class AudioInput(EncodedInput):
         return b64encode(stream.getvalue()).decode()
 
     def measures(self, rows: Sequence[Waveform]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """Return each sound's length after the cut [s] and its level: the root mean square [dB of full scale]."""
+        """Return each sound's length after the cut [s] and its level [dB of full scale], shape (rows,).
+
+        The level is the root mean square.
+        """
         powers = np.array([float(np.square(row, dtype=np.float64).mean()) for row in rows])
         return {
             "duration": np.array([len(row) / self.options.sample_rate for row in rows]),

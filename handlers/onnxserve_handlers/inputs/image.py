@@ -17,9 +17,8 @@ from ..errors import InvalidRow
 from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
 from .image_decoding import MAGIC, decode, normalise, pixels_of
-from .image_frame import Frame
 from .image_libtiff import listen
-from .image_placement import Placement, place
+from .image_placement import Frame, Placement, place
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Colour = Level | Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=3)]
@@ -146,11 +145,14 @@ class ImageInput(EncodedInput):
         return content.startswith(MAGIC)
 
     def share(self, content: bytes | bytearray) -> float:
-        """Return how many of `max_pixels` an image has."""
+        """Return what share of `max_pixels` an image has by its header."""
         return pixels_of(content) / self.options.max_pixels
 
     def check(self, instance: Any, where: str) -> ImageRow:
-        """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels)."""
+        """Decode, check, turn and resize one image; returns uint8, shape (height, width, channels).
+
+        Raises InvalidRow, UndecodableBody or BodyTooLarge.
+        """
         spec = self.options
         upright = normalise(decode(self.content(instance, where), spec.max_pixels, where), spec, where)
         placed = self.placement(upright.size)
@@ -198,7 +200,7 @@ class ImageInput(EncodedInput):
         return b64encode(stream.getvalue()).decode()
 
     def measures(self, rows: Sequence[npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """Return each image's mean brightness and its standard deviation, both from 0 to 255."""
+        """Return each image's mean brightness and its standard deviation, both from 0 to 255, shape (rows,)."""
         return {
             "brightness": np.array([float(row.mean()) for row in rows]),
             "contrast": np.array([float(row.std()) for row in rows]),

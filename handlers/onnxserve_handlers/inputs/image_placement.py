@@ -1,12 +1,16 @@
-"""Where a client's image lies in the graph's image: stretched, cut to the middle, or between bars."""
+"""Where a client's image lies in the graph's image: stretched, cut to the middle, or between bars; and the way back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from .image_frame import Frame
+import msgspec
+import numpy as np
+import numpy.typing as npt
 
+Array = npt.NDArray[Any]
 Size = tuple[int, int]  # width and height [pixels]
 
 
@@ -40,3 +44,49 @@ def place(source: Size, target: Size, resize: Literal["stretch", "crop", "letter
     factor = min(ratios)
     width, height = (max(1, round(side * factor)) for side in source)
     return Placement(width, height, (target[0] - width) // 2, (target[1] - height) // 2)
+
+
+def frames(origins: Sequence[Any] | None) -> list[Frame] | None:
+    """Return the frames that stand in the rows' origins as such or as JSON values; None where rows have others."""
+    try:
+        return None if origins is None else [msgspec.convert(origin, Frame, from_attributes=True) for origin in origins]
+    except msgspec.ValidationError:
+        return None
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """The picture's size, upright, the graph's size [pixels], and how the graph's pixels are spaced in the picture.
+
+    A graph's x is `left + x * x_scale` in the picture, and its y is `top + y * y_scale`. Edges of pixels are at whole
+    numbers, so that a picture of 3 pixels reaches from 0 to 3.
+    """
+
+    width: int
+    height: int
+    graph_width: int
+    graph_height: int
+    x_scale: float
+    y_scale: float
+    left: float = 0.0
+    top: float = 0.0
+
+    def to_source_pixels(self, boxes: Array) -> Array:
+        """Return boxes of the graph's pixels, shape (boxes, 4) as left, top, right, bottom, in the picture's pixels.
+
+        What lies beyond the picture is cut off.
+        """
+        scales = np.array([self.x_scale, self.y_scale] * 2)
+        moved = np.asarray(boxes, np.float64) * scales + np.array([self.left, self.top] * 2)
+        return np.asarray(np.clip(moved, 0.0, np.array([self.width, self.height] * 2, np.float64)))
+
+    def to_source_mask(self, mask: Array, beyond: int) -> Array:
+        """Return a mask of the graph's pixels, shape (height, width), for each of the picture's pixels.
+
+        A pixel gets the value of the one in which its centre lies, and `beyond` where the graph saw nothing of it.
+        """
+        rows = np.floor((np.arange(self.height) + 0.5 - self.top) / self.y_scale).astype(np.intp)
+        columns = np.floor((np.arange(self.width) + 0.5 - self.left) / self.x_scale).astype(np.intp)
+        height, width = mask.shape
+        seen = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+        values = mask[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]
+        return np.asarray(np.where(seen, values, mask.dtype.type(beyond)))

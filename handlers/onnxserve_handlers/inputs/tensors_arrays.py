@@ -1,4 +1,4 @@
-"""Arrays of numbers that a client sent, alone or as all inputs of the graph: their shapes, types and values."""
+"""Arrays of numbers: shapes, types and values of those that a client sent, and memory for those that the graph gets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 def as_array(value: Any, where: str) -> Array:
-    """Return nested lists of numbers as an array; raises InvalidRow."""
+    """Return nested lists of numbers as an array of their shape; raises InvalidRow."""
     if not holds_numbers(value):
         reason = f"expected numbers in nested lists, got {_content_type(value)}"
         raise InvalidRow(reason, where=where, fix="send numbers alone, or true and false alone, in lists")
@@ -137,14 +137,20 @@ def check_limits(
 
 
 def check_row(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:
-    """Return one row in the tensor's dtype; `sizes` are those of the free axes so far. Raises InvalidRow."""
+    """Return one row in the tensor's dtype and its shape without the batch; raises InvalidRow.
+
+    `sizes` are those of the free axes so far.
+    """
     check_sizes(array.shape, tensor.shape[1:], sizes, where)
     row: Array = check_elements(array[None], tensor, where)[0]  # contiguous arrays have an axis at least
     return row
 
 
 def check_array(array: Array, tensor: Tensor, sizes: dict[str, int], where: str) -> Array:
-    """Return an input in the tensor's dtype; `sizes` are those of the free axes so far. Raises InvalidRow."""
+    """Return an input in the tensor's dtype and shape, (rows, ...); raises InvalidRow.
+
+    `sizes` are those of the free axes so far.
+    """
     check_sizes(array.shape, tuple(tensor.shape), sizes, where)
     return check_elements(array, tensor, where)
 
@@ -182,3 +188,18 @@ def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
             raise InvalidRow(f"the elements don't fit in {dtype.name}", where=where, fix=TYPE_FIX)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype)
+
+
+class Buffers:
+    """One growing block of memory per name; the next `take` of a name overwrites the array of the previous one."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, Array] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Return a contiguous array of this shape, with old values in it."""
+        size = math.prod(shape)
+        block = self._blocks.get(name)
+        if block is None or block.size < size or block.dtype != dtype:
+            block = self._blocks[name] = np.empty(size, dtype)
+        return block[:size].reshape(shape)

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from ..errors import InvalidRow, RequestError, UndecodableBody
+from ..errors import InvalidRow, RequestError, UndecodableBody, guard
 from ..protocols.body import json_type, unwrap
-from ..runtime.batching import guard
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive, from_base64
 from .tensors_arrays import check_mask
@@ -138,7 +137,7 @@ class TextInput(InputHooks):
         return [row.places() for row in rows] if self.reads_offsets else None
 
     def measures(self, rows: Sequence[TokenRow]) -> Mapping[str, npt.NDArray[np.float64]]:
-        """Return each text's number of tokens, and the share of them that the vocabulary doesn't know."""
+        """Return each text's number of tokens, and the share that the vocabulary doesn't know, shape (rows,)."""
         unknown = self.tokenizer.token_to_id(UNKNOWN)
         if unknown is None:
             unknown = -1  # this vocabulary has no token for unknown words, so no token counts as one
@@ -148,7 +147,7 @@ class TextInput(InputHooks):
         }
 
     def tensor_masks(self, tensors: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Return which tokens `attention_mask` leaves, whichever side the client padded on."""
+        """Return which tokens `attention_mask` leaves, shape (rows, tokens), whichever side the client padded on."""
         mask = tensors.get("attention_mask")
         return {} if mask is None else {AXIS: mask == 1}
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from ..runtime.batching import Buffers
+from .tensors_arrays import Buffers
 
 Source = str | tuple[str, str] | list[str]
 TensorName = Literal["input_ids", "attention_mask", "token_type_ids", "position_ids", "special_tokens_mask"]

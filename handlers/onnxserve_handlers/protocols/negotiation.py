@@ -82,7 +82,7 @@ def from_rows(handler: Hooks, body: Body, content: bytes | bytearray) -> Request
 
 
 def from_npy(handler: Hooks, content: bytes | bytearray, accept: str) -> Request:
-    """Read the graph's only input as one array."""
+    """Read the graph's only input as one array, shape (rows, ...); raises InvalidRow where there are several inputs."""
     inputs = handler.signature.inputs
     if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs)

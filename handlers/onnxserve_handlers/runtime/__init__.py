@@ -1,1 +1,1 @@
-"""The session that computes outputs, and which rows run together."""
+"""The session that computes outputs, on a CPU or a GPU."""

@@ -1,4 +1,4 @@
-"""How ONNX Runtime uses one GPU: provider options, batches of a fixed size, and failures that end the process.
+"""How ONNX Runtime uses one GPU: provider options, and batches of a fixed size.
 
 The settings are `handler.gpu` of the archive's configuration. Sources of the options:
 https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html and …/TensorRT-ExecutionProvider.html.
@@ -6,10 +6,6 @@ https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html and 
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,25 +93,6 @@ def tensorrt_shapes(
     }
 
 
-log = logging.getLogger(__name__)
-STICKY = re.compile(r"CUDA (?:failure|error) (?:7(?:00|02|1[014-9]|20)|2(?:14|20)|999)\b")
-RESPOND_S = 0.5  # time for the responses of the current batch
-EXIT_STATUS = 1
-
-
-def is_gpu_failure(error: BaseException) -> bool:
-    """Return whether the process can't use its GPU any more after this error."""
-    return bool(STICKY.search(str(error)))
-
-
-def exit_soon(error: BaseException) -> None:
-    """End the process once the batch is answered; TorchServe then starts another worker."""
-    log.critical("this process can't use its GPU any more and ends: %s", error)
-    timer = threading.Timer(RESPOND_S, os._exit, (EXIT_STATUS,))
-    timer.daemon = True
-    timer.start()
-
-
 TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64}
 TYPES |= {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(bool)": np.bool_}
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -146,7 +123,7 @@ class FixedBatch:
         self._bound: Slot | None = None
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Return outputs by name, for arrays whose dimension 0 is the batch."""
+        """Return outputs by name, shapes (rows, ...), for arrays by name of shapes (rows, ...)."""
         rows = len(next(iter(arrays.values())))
         if rows > self.size or self._bound is None:
             self.size = max(rows, self.size)

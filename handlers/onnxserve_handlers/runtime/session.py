@@ -1,25 +1,38 @@
-"""tensors -> outputs: one ONNX Runtime session on the requested provider and no other, with its share of threads."""
+"""tensors -> outputs: one ONNX Runtime session on the requested provider and no other, with its share of threads.
+
+OpenVINO is a provider for CPUs, in a build of its own or as a plugin beside ONNX Runtime. The build is the package
+onnxruntime-openvino, which takes the place of onnxruntime. The plugin, onnxruntime-ep-openvino, finds Intel's
+processors only (https://github.com/microsoft/onnxruntime/pull/31981). Sources:
+https://onnxruntime.ai/docs/execution-providers/OpenVINO-ExecutionProvider.html (`load_config`), and
+https://docs.openvino.ai/2025/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from .gpu import FixedBatch, Gpu, Options, cuda_options, has_fixed_shapes, tensorrt_options
-from .openvino import BUILD, OPENVINO, add_openvino, has_openvino
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
+BUILD, PLUGIN = "onnxruntime-openvino", "onnxruntime-ep-openvino"
+REGISTERED = "onnxserve.openvino"  # a process registers the plugin once
 LOG_ERRORS, LOG_FATAL = 3, 4  # ONNX Runtime's levels
 # Transformers in 8 bits take 10 to 18 % less time without it, in fp32 as much (docs/decisions/0026-fusions.md).
 SLOWER = "SkipLayerNormFusion"
@@ -27,6 +40,7 @@ WARM_RUNS = 3  # the second run makes a recording, the third replays it
 NAMES = {"cuda": CUDA, "tensorrt": TENSORRT, "openvino": OPENVINO}
 PACKAGES = {CUDA: "onnxruntime-gpu", TENSORRT: "onnxruntime-gpu", OPENVINO: BUILD}
 Arrays = Mapping[str, npt.NDArray[Any]]
+log = logging.getLogger(__name__)
 
 
 class ProviderRefused(RuntimeError):
@@ -77,6 +91,52 @@ def choose_provider(name: str, gpu_id: int | None, available: list[str]) -> Prov
     if CUDA not in available:
         return Provider(CPU, reason="auto: this onnxruntime has no CUDA; install onnxruntime-gpu to use the GPU")
     return Provider(CUDA, gpu_id, "auto: TorchServe gave this worker a GPU")
+
+
+@cache
+def has_openvino() -> bool:
+    """Return whether the build has OpenVINO, or the plugin finds a processor that it takes."""
+    return _is_built_in() or bool(_devices())
+
+
+def add_openvino(options: ort.SessionOptions, threads: int) -> list[Any]:
+    """Let a session run on OpenVINO's CPU device, on so many threads and in the graph's own precision.
+
+    Returns ONNX Runtime's argument `providers`. Threads aren't pinned, since workers that pin theirs would share the
+    first cores.
+    """
+    properties = {
+        "INFERENCE_NUM_THREADS": str(threads),
+        "NUM_STREAMS": "1",
+        "ENABLE_CPU_PINNING": "NO",
+        "INFERENCE_PRECISION_HINT": "f32",  # else CPUs with bfloat16 would compute floats in it
+    }
+    settings = {"load_config": msgspec.json.encode({"CPU": properties}).decode()}
+    if _is_built_in():
+        return [(OPENVINO, {"device_type": "CPU", **settings})]
+    options.add_provider_for_devices(_devices(), settings)
+    return []
+
+
+def _is_built_in() -> bool:
+    return OPENVINO in ort.get_available_providers()
+
+
+@cache
+def _devices() -> list[Any]:
+    """Return the processors that the plugin finds; none without a plugin that this ONNX Runtime can load."""
+    if find_spec(PLUGIN.replace("-", "_")) is None:
+        return []
+    import onnxruntime_ep_openvino as plugin
+
+    try:
+        ort.register_execution_provider_library(REGISTERED, plugin.get_library_path())
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no class in common
+        if "already registered" not in str(error):  # by the handlers of another archive in this process
+            log.warning("OpenVINO's plugin can't be loaded: %s", error)  # models of other providers run all the same
+            return []
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == OPENVINO]
+    return [device for device in devices if device.ep_metadata.get("ov_device") == "CPU"]
 
 
 def provider_specs(provider: Provider, cache: Path) -> list[Any]:
@@ -155,7 +215,10 @@ class Session:
         return dict(nodes)
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Return outputs by name; on a GPU, inputs are copied to it once, and outputs are bound to host memory."""
+        """Return outputs by name, shapes (rows, ...).
+
+        On a GPU, inputs are copied to it once, and outputs are bound to host memory.
+        """
         if self._fixed_batch is not None:
             return self._fixed_batch.run(arrays)
         if self.provider.on_gpu:

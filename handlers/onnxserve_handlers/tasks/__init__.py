@@ -126,14 +126,14 @@ class TaskHooks:
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Return how right each row's outputs are beside its label, from 0 to 1; for tasks with a `quality_name`.
+        """Return how right each row's outputs are beside its label, from 0 to 1, shape (rows,).
 
-        `origins` are the input kind's, as JSON values; None for rows that have none.
+        Tasks with a `quality_name` have it. `origins` are the input kind's, as JSON values; None for rows without any.
         """
         raise NotImplementedError
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return how like the source's outputs each row's outputs are, from 0 to 1."""
+        """Return how like the source's outputs each row's outputs are, from 0 to 1, shape (rows,)."""
         raise NotImplementedError
 
     def query_of(self, instance: Any) -> str | None:  # noqa: ARG002 - a hook
@@ -147,7 +147,10 @@ class TaskHooks:
         raise NotImplementedError
 
     def score_agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return how like the source's each row's score is, as clients get it, from 0 to 1; for labels that rank."""
+        """Return how like the source's each row's score is, as clients get it, from 0 to 1, shape (rows,).
+
+        Tasks whose labels rank have it.
+        """
         raise NotImplementedError
 
     def right(
@@ -189,13 +192,20 @@ def _is_number(value: Any) -> bool:
 
 
 def count_measure(predictions: Sequence[Any], name: str) -> Mapping[str, Array]:
-    """Return the lengths of the predictions' lists of this name as a measure, none where no prediction has one."""
+    """Return the lengths of the predictions' lists of this name as a measure, shape (predictions with one,).
+
+    There is no measure where no prediction has such a list.
+    """
     counts = [len(entries) for row in predictions if isinstance(entries := field_of(row, name), list)]
     return {name: np.array(counts)} if counts else {}
 
 
 def f1(common: npt.ArrayLike, total: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return twice what both sides have in common over the sum of what each has; 1 where both have nothing."""
+    """Return twice what both sides have in common over the sum of what each has, in the arguments' shape.
+
+    It is 1 where both have nothing. L. Dice, "Measures of the amount of ecologic association between species", Ecology
+    26 (1945).
+    """
     return np.asarray(np.where(np.equal(total, 0), 1.0, 2 * np.asarray(common) / np.maximum(total, 1)))
 
 
@@ -205,5 +215,5 @@ def flat(array: Array) -> npt.NDArray[np.float64]:
 
 
 def first_output(outputs: Mapping[str, Array]) -> Array:
-    """Return the graph's first output."""
+    """Return the graph's first output, shape (rows, ...)."""
     return next(iter(outputs.values()))

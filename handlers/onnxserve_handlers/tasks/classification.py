@@ -95,7 +95,7 @@ class Classification(TaskHooks):
         labels: Sequence[Any],
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
-        """Return 1 where the best label is the row's."""
+        """Return 1 where the best label is the row's, else 0, shape (rows,)."""
         index = {label: number for number, label in enumerate(self.output.labels)}
         truth = np.array([index[str(label)] for label in labels], np.intp)
         return np.asarray(first_output(outputs).argmax(axis=-1) == truth, np.float64)
@@ -107,15 +107,15 @@ class Classification(TaskHooks):
         origins: Sequence[Any] | None,
         scales: Mapping[str, npt.NDArray[Any]],  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.bool_]:
-        """Return whether the best label is the golden row's, whatever a handler of the user's own counts as quality."""
+        """Return whether the best label is the golden row's, shape (rows,), whatever a handler counts as quality."""
         return np.asarray(Classification.quality(self, outputs, labels, origins) == 1)
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return 1 where the best label is the source's."""
+        """Return 1 where the best label is the source's, else 0, shape (rows,)."""
         return np.asarray(~self.changes(outputs, reference), np.float64)
 
     def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
-        """Return where the best label is another one."""
+        """Return where the best label is another one, shape (rows,)."""
         return np.asarray(np.not_equal(*(first_output(arrays).argmax(axis=-1) for arrays in (outputs, reference))))
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..inputs.image_frame import Frame, frames
+from ..inputs.image_placement import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, count_measure, f1, field_of, first_output
@@ -112,12 +112,12 @@ class Detection(TaskHooks):
 
     def unknown_labels(self, label: Any) -> list[str]:
         """Return the labels of a row's objects that the model doesn't have."""
-        return sorted({str(thing["label"]) for thing in label} - {*self.output.labels})
+        return sorted({str(entry["label"]) for entry in label} - {*self.output.labels})
 
     def label_fault(self, label: Any) -> str:
         """Return what to give for a row's label that is no list of objects."""
-        things = label if isinstance(label, list | tuple) else [None]
-        fits = all(isinstance(thing, Mapping) and "label" in thing and _is_box(thing.get("box")) for thing in things)
+        entries = label if isinstance(label, list | tuple) else [None]
+        fits = all(isinstance(entry, Mapping) and "label" in entry and _is_box(entry.get("box")) for entry in entries)
         return "" if fits else 'give a list of {"label": ..., "box": [left, top, right, bottom]}'
 
     def outputs_fault(self, outputs: Mapping[str, Array]) -> str:
@@ -157,25 +157,26 @@ class Detection(TaskHooks):
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Return the mean average precision of each row's objects beside its label, a list of labels and boxes.
+        """Return the mean average precision of each row's objects beside its label, shape (rows,).
 
-        Boxes of labels lie in the picture's pixels where rows are pictures, else in the graph's coordinates.
+        A label is a list of labels and boxes. Boxes lie in the picture's pixels where rows are pictures, else in the
+        graph's coordinates.
         """
         index = {name: number for number, name in enumerate(self.output.labels)}
         scores = []
-        for objects, things in zip(self.objects(outputs, origins), labels, strict=True):
-            truth = np.array([thing["box"] for thing in things], np.float64).reshape(-1, 4)
-            names = np.array([index[str(thing["label"])] for thing in things], np.intp)
+        for objects, entries in zip(self.objects(outputs, origins), labels, strict=True):
+            truth = np.array([entry["box"] for entry in entries], np.float64).reshape(-1, 4)
+            names = np.array([index[str(entry["label"])] for entry in entries], np.intp)
             scores.append(mean_average_precision(objects.boxes, objects.labels, truth, names))
         return np.array(scores, np.float64)
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return the F1 of each row's objects beside the source's: twice the matched ones over the sum of both."""
+        """Return the F1 of each row's objects beside the source's, by which objects match; shape (rows,)."""
         pairs = zip(self.objects(outputs, None), self.objects(reference, None), strict=True)
         return np.array([_f1(own, source) for own, source in pairs], np.float64)
 
     def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
-        """Return where an object appears, disappears or gets another label."""
+        """Return where an object appears, disappears or gets another label, shape (rows,)."""
         return np.asarray(self.agreement(outputs, reference) < 1)
 
     def objects(self, outputs: Outputs, origins: Sequence[Any] | None) -> list[Objects]:

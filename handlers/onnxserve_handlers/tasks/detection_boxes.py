@@ -28,7 +28,10 @@ def corners(boxes: Array, form: Form) -> npt.NDArray[np.float64]:
 
 
 def overlaps(left: Array, right: Array) -> npt.NDArray[np.float64]:
-    """Return the intersection over union of each box of one side with each of the other, shape (left, right)."""
+    """Return the intersection over union of each box of one side with each of the other, shape (left, right).
+
+    M. Everingham et al., "The Pascal Visual Object Classes (VOC) challenge", IJCV 88 (2010).
+    """
     starts, ends = np.maximum(left[:, None, :2], right[None, :, :2]), np.minimum(left[:, None, 2:], right[None, :, 2:])
     shared = np.prod(np.clip(ends - starts, 0, None), axis=2)
     union = areas(left)[:, None] + areas(right)[None] - shared
@@ -44,7 +47,7 @@ def suppress(boxes: Array, scores: Array, labels: Array, most_overlap: float, mo
     """Return the indices of at most `most` boxes, the best first, of which no two of one label overlap by more.
 
     Greedy non-maximum suppression: each box that is kept drops those of its label that overlap it. It compares at most
-    `most` times `MOST_CANDIDATES` boxes.
+    `most` times `MOST_CANDIDATES` boxes. A. Neubeck et al., "Efficient non-maximum suppression", ICPR 2006.
     """
     order = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
     kept: list[int] = []
@@ -58,7 +61,7 @@ def suppress(boxes: Array, scores: Array, labels: Array, most_overlap: float, mo
 
 
 def match(boxes: Array, labels: Array, truth: Array, truth_labels: Array) -> Flags:
-    """Return which boxes match one of the truth of their label, in their order; each of the truth matches one box.
+    """Return which boxes match one of the truth of their label, shape (boxes,); each of the truth matches one box.
 
     A box takes the free one that it overlaps most, if that is by LEAST_OVERLAP or more.
     """

@@ -84,7 +84,7 @@ class Embedding(TaskHooks):
         return float(np.dot(vector, direction(len(vector)))) if isinstance(vector, list) and vector else None
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
-        """Return the vectors as a space of embeddings."""
+        """Return the vectors as a space of embeddings, shape (predictions, width)."""
         vectors = [vector for row in predictions if isinstance(vector := field_of(row, "embedding"), list)]
         return {"embedding": np.array(vectors, np.float64)} if vectors else {}
 
@@ -100,7 +100,7 @@ class Embedding(TaskHooks):
         origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
         scales: Mapping[str, Array],  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each row's vector has the direction of its label's."""
+        """Return whether each row's vector has the direction of its label's, shape (rows,)."""
         own = unit(self.vectors(outputs))
         truth = [numbers(label) for label in labels]
         return np.array(
@@ -114,7 +114,7 @@ class Embedding(TaskHooks):
     def ranking(self, outputs: Outputs, labels: Sequence[Any], groups: Sequence[npt.NDArray[np.intp]]) -> Vectors:
         """Return the nDCG of each search: a group's first row searches the others by the cosine.
 
-        Those that have the first row's label are relevant.
+        Those that have the first row's label are relevant. Shape (groups,).
         """
         vectors, names = unit(self.vectors(outputs)), np.array([str(label) for label in labels])
         return np.array(
@@ -122,7 +122,7 @@ class Embedding(TaskHooks):
         )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return each row's cosine beside the source's vector, at least 0."""
+        """Return each row's cosine beside the source's vector, at least 0, shape (rows,)."""
         left, right = unit(self.vectors(outputs)), unit(self.vectors(reference))
         return np.asarray(np.clip((left * right).sum(axis=1), 0, 1))
 
@@ -141,7 +141,10 @@ def own_sizes(outputs: Outputs) -> Array:
 
 
 def pool(values: Array, sizes: Array, pooling: str) -> Vectors:
-    """Return one vector per row; `values` are (rows, tokens, width), and zero beyond the rows' own `sizes`."""
+    """Return one vector per row, shape (rows, width).
+
+    `values` are (rows, tokens, width), and zero beyond the rows' own `sizes`.
+    """
     wide = values.astype(np.float64)
     if pooling == "cls":
         return np.asarray(wide[:, 0].reshape(len(wide), -1))
@@ -153,7 +156,7 @@ def pool(values: Array, sizes: Array, pooling: str) -> Vectors:
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Return the vectors divided by their lengths."""
+    """Return the vectors, shape (rows, width), divided by their lengths."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY))
 
 

@@ -84,16 +84,16 @@ class Multilabel(TaskHooks):
         labels: Sequence[Any],
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
-        """Return each row's F1 beside its labels, which are a list; 1 where both have none."""
+        """Return each row's F1 beside its labels, which are a list, shape (rows,); 1 where both have none."""
         truth = [[name in label_set(label) for name in self.output.labels] for label in labels]
         return f1_of_flags(self._flags(outputs), np.array(truth, bool).reshape(len(labels), -1))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return each row's F1 beside the source's labels."""
+        """Return each row's F1 beside the source's labels, shape (rows,)."""
         return f1_of_flags(self._flags(outputs), self._flags(reference))
 
     def changes(self, outputs: Outputs, reference: Outputs) -> Flags:
-        """Return where a label appears or disappears."""
+        """Return where a label appears or disappears, shape (rows,)."""
         return np.asarray((self._flags(outputs) != self._flags(reference)).any(axis=1))
 
     def _scores(self, outputs: Outputs) -> npt.NDArray[np.float64]:
@@ -112,5 +112,5 @@ def label_set(label: Any) -> set[str]:
 
 
 def f1_of_flags(flags: Flags, truth: Flags) -> npt.NDArray[np.float64]:
-    """Return the F1 of each row, for flags of shape (rows, labels)."""
+    """Return the F1 of each row, shape (rows,), for flags of shape (rows, labels)."""
     return f1((flags & truth).sum(axis=1), flags.sum(axis=1) + truth.sum(axis=1))

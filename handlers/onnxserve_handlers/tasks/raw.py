@@ -55,7 +55,7 @@ class Raw(TaskHooks):
         origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
         scales: Mapping[str, Array],
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each row's outputs are those that its label names, to a hundredth of their spread."""
+        """Return whether each row's outputs are those of its label, to a hundredth of their spread, shape (rows,)."""
         return np.array(
             [
                 all(name in row and is_near(row[name], values, scales[name], SAME) for name, values in label.items())
@@ -65,7 +65,7 @@ class Raw(TaskHooks):
         )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return the least closeness of a row's outputs: 1 less the error in spreads of the source's, at least 0."""
+        """Return the least closeness of each row's outputs, shape (rows,): 1 less the error in spreads, at least 0."""
         each = [closeness(flat(outputs[name]), flat(array)) for name, array in reference.items()]
         return np.asarray(np.min(each, axis=0))
 

@@ -46,7 +46,7 @@ class Regression(TaskHooks):
         return float(values[0]) if isinstance(values, list) and len(values) == 1 else super().score(prediction)
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
-        """Return each value as a measure; many values are a space of embeddings."""
+        """Return each value as a measure, shape (predictions,); many values are a space of embeddings."""
         return value_measures([field_of(prediction, "values") for prediction in predictions])
 
     def golden_fault(self, label: Any) -> str:
@@ -60,7 +60,7 @@ class Regression(TaskHooks):
         origins: Sequence[Any] | None,  # noqa: ARG002 - a hook
         scales: Mapping[str, Array],
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each row's values lie within one spread of those that its label has."""
+        """Return whether each row's values lie within one spread of those that its label has, shape (rows,)."""
         [name, first], *_ = outputs.items()
         return np.array([is_near(row, label, scales[name]) for row, label in zip(flat(first), labels, strict=True)])
 
@@ -70,17 +70,17 @@ class Regression(TaskHooks):
         labels: Sequence[Any],
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
-        """Return 1 less the error beside the labels, in spreads of the labels, at least 0."""
+        """Return 1 less the error beside the labels, in spreads of the labels, at least 0, shape (rows,)."""
         values = flat(first_output(outputs))
         return closeness(values, np.asarray(labels, np.float64).reshape(values.shape))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return 1 less the error beside the source's values, in their spreads, at least 0."""
+        """Return 1 less the error beside the source's values, in their spreads, at least 0, shape (rows,)."""
         return closeness(flat(first_output(outputs)), flat(first_output(reference)))
 
 
 def numbers(label: Any) -> npt.NDArray[np.float64] | None:
-    """Return a label's numbers in one list, None if it isn't made of numbers."""
+    """Return a label's numbers in one list, shape (values,), None if it isn't made of numbers."""
     try:
         values = np.asarray(label)
     except ValueError:  # lists of different lengths
@@ -121,7 +121,7 @@ def value_measures(rows: Sequence[Any]) -> Mapping[str, Array]:
 
 
 def round_significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Round each value to `SIGNIFICANT` digits, however small it is; digits before the point all stay."""
+    """Round each value of any shape to `SIGNIFICANT` digits, however small it is; digits before the point all stay."""
     with np.errstate(divide="ignore"):
         magnitudes = np.nan_to_num(np.floor(np.log10(np.abs(values))))  # 0 and values that aren't finite stay as is
     scales = POWERS[np.clip(SIGNIFICANT - 1 - magnitudes, 0, len(POWERS) - 1).astype(np.intp)]

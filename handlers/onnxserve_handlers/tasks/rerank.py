@@ -69,7 +69,7 @@ class Rerank(TaskHooks):
         labels: Sequence[Any],
         origins: Sequence[Any] | None = None,  # noqa: ARG002 - a hook
     ) -> npt.NDArray[np.float64]:
-        """Return 1 less the distance of each score from its label, a relevance from 0 to 1."""
+        """Return 1 less the distance of each score from its label, a relevance from 0 to 1, shape (rows,)."""
         errors = np.abs(self._scores(outputs) - np.asarray(labels, np.float64))
         return np.asarray(np.round(np.clip(1 - errors, 0, 1), DIGITS))
 
@@ -82,15 +82,18 @@ class Rerank(TaskHooks):
     def ranking(
         self, outputs: Outputs, labels: Sequence[Any], groups: Sequence[npt.NDArray[np.intp]]
     ) -> npt.NDArray[np.float64]:
-        """Return the nDCG of each query's documents; their labels, grades of relevance from 0 to 1, are the gains."""
+        """Return the nDCG of each query's documents, shape (groups,); labels, grades from 0 to 1, are the gains."""
         return ndcg_of_groups(groups, round_significant(self._scores(outputs)), np.asarray(labels, np.float64))
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0."""
+        """Return 1 less the error beside the source's number, in spreads of its numbers, at least 0, shape (rows,)."""
         return closeness(flat(first_output(outputs)), flat(first_output(reference)))
 
     def score_agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return 1 less the distance from the source's score; in spreads where scores don't lie between 0 and 1."""
+        """Return 1 less the distance from the source's score, shape (rows,).
+
+        It is in spreads where scores don't lie between 0 and 1.
+        """
         scores, source = self._scores(outputs), self._scores(reference)
         if not ((source >= 0) & (source <= 1)).all():
             return self.agreement(outputs, reference)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..inputs.image_frame import Frame, frames
+from ..inputs.image_placement import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
@@ -151,9 +151,10 @@ class Segmentation(TaskHooks):
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Return the mean overlap of each row's mask with its label's, in the picture where rows are pictures.
+        """Return the mean overlap of each row's mask with its label's, shape (rows,).
 
-        A label is a list of label numbers by pixel, 255 for those that count for nothing, or run lengths by label.
+        They are compared in the picture where rows are pictures. A label is a list of label numbers by pixel, 255 for
+        those that count for nothing, or run lengths by label.
         """
         places, scores = frames(origins), []
         for index, (mask, label) in enumerate(zip(self.masks(outputs), labels, strict=True)):
@@ -163,12 +164,12 @@ class Segmentation(TaskHooks):
         return np.array(scores, np.float64)
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return the mean overlap of each row's mask with the source's."""
+        """Return the mean overlap of each row's mask with the source's, shape (rows,)."""
         count, pairs = len(self.output.labels), zip(self.masks(outputs), self.masks(reference), strict=True)
         return np.array([mean_overlap(own, source, count) for own, source in pairs], np.float64)
 
     def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
-        """Return where more than one pixel in a thousand has another label."""
+        """Return where more than one pixel in a thousand has another label, shape (rows,)."""
         equal = self.masks(outputs) == self.masks(reference)
         return np.asarray(equal.reshape(len(equal), -1).mean(axis=1) < SAME_PIXELS)
 

@@ -64,7 +64,8 @@ def encode_png(mask: Array) -> bytes:
 def mean_overlap(mask: Array, truth: Array, count: int) -> float:
     """Return the mean intersection over union of the labels below `count` that either mask has, of equal shapes.
 
-    Pixels whose truth is BEYOND count for nothing. 1 where no pixel counts.
+    It is the mean IU of J. Long, E. Shelhamer, T. Darrell, "Fully convolutional networks for semantic segmentation",
+    CVPR 2015. Pixels whose truth is BEYOND count for nothing. 1 where no pixel counts.
     """
     counted = truth != BEYOND
     left, right = mask[counted].astype(np.intp), truth[counted].astype(np.intp)
@@ -78,7 +79,7 @@ def mean_overlap(mask: Array, truth: Array, count: int) -> float:
 
 
 def resize(mask: Array, height: int, width: int) -> Array:
-    """Return a mask of another size, each pixel with the number of the one in which its centre lies."""
+    """Return a mask of shape (height, width), each pixel with the number of the one in which its centre lies."""
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
     return np.asarray(mask[rows[:, None], columns])

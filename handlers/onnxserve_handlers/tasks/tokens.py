@@ -155,7 +155,7 @@ class Tokens(TaskHooks):
     def quality(
         self, outputs: Outputs, labels: Sequence[Any], origins: Sequence[Any] | None = None
     ) -> npt.NDArray[np.float64]:
-        """Return the F1 of each row's spans beside its label, which is a list of spans or a tag for each word."""
+        """Return the F1 of each row's spans beside its label, a list of spans or a tag for each word; shape (rows,)."""
         truth = [self._truth(label) for label in labels]
         return np.array(
             [
@@ -165,14 +165,14 @@ class Tokens(TaskHooks):
         )
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
-        """Return the F1 of each row's spans of tokens beside the source's."""
+        """Return the F1 of each row's spans of tokens beside the source's, shape (rows,)."""
         count = len(first_output(outputs))
         return np.array(
             [f1_of_spans(span_keys(self.spans(outputs, i)), span_keys(self.spans(reference, i))) for i in range(count)]
         )
 
     def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
-        """Return where a span of tokens appears, disappears or gets another label."""
+        """Return where a span of tokens appears, disappears or gets another label, shape (rows,)."""
         return np.asarray(self.agreement(outputs, reference) < 1)
 
     def spans(self, outputs: Outputs, index: int, places: Sequence[Any] | None = None) -> list[Span]:

@@ -19,8 +19,7 @@ import msgspec
 import numpy as np
 
 from ..signature import Signature
-from .drift_statistics import Array, Counts, bins_of, distances, p_value
-from .drift_window import DriftWindow
+from .drift_window import Array, Counts, DriftWindow, bins_of, distances, p_value
 from .metrics import NAMES, VARIABLE, Window, make_window, window_file
 
 PROFILE = "profile.json"
@@ -36,10 +35,10 @@ class Measures(Protocol):
     """The hooks of a handler that drift needs."""
 
     def measures(self, rows: Sequence[Any]) -> Mapping[str, Array]:
-        """Return numbers of some rows, one array per measure."""
+        """Return numbers of some rows by measure, shape (rows,)."""
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
-        """Return numbers of some predictions, one array per measure."""
+        """Return numbers of predictions by measure, shape (predictions,), or (predictions, width) of embeddings."""
 
     def label(self, prediction: Any) -> str | None:
         """Return the label of a prediction, None if it has none."""

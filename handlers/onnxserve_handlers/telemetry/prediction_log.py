@@ -10,6 +10,7 @@ import atexit
 import logging
 import os
 import random
+import sys
 import threading
 import time
 from collections import deque
@@ -234,10 +235,32 @@ def make_prediction_log(task: TaskHooks) -> PredictionLog | None:
         return None
     try:
         import pyarrow.parquet  # noqa: F401 - here rather than in the writing thread, which may run at the process's end
-
-        from .lean_arrow import leave_pandas_out
     except ModuleNotFoundError:
         log.warning("%s is set, but pyarrow is not installed: no prediction log", VARIABLE)
         return None
     leave_pandas_out()
     return PredictionLog(settings, task)
+
+
+class NoPandas:
+    """An importer that finds no pandas."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raise ModuleNotFoundError for pandas; leave all other modules to the next importer."""
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is left out", name=name)
+
+
+def leave_pandas_out() -> None:
+    """Let PyArrow find no pandas now, so that arrays never make it look again; conversions to pandas still do.
+
+    PyArrow imports pandas with its first array if pandas is installed, which takes a second or two.
+    """
+    import pyarrow as pa
+
+    importer = NoPandas()
+    sys.meta_path.insert(0, importer)
+    try:
+        pa.array([0]).to_numpy()  # Python's half of PyArrow looks in the first call, the half in C++ in the second
+    finally:
+        sys.meta_path.remove(importer)

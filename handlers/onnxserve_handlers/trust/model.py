@@ -79,7 +79,7 @@ class GoldenOutput:
         return cls(array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes(), scale.tolist())
 
     def array(self) -> Array:
-        """Return the values."""
+        """Return the values, shape (rows, ...)."""
         return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from onnxserve.cli.app import app
 from onnxserve.gateway import GatewayConfig
 
+from .client import client_entries
 from .definition import definition_entries
 from .entry import Entry
 from .fields import entries
@@ -20,6 +21,7 @@ FIELDS = ("field", "type", "unit", "default", "meaning")
 SETTINGS = ("setting", "type", "default", "environment variable", "option", "meaning")
 OPTIONS = ("option", "type", "default", "meaning")
 HOOKS = ("hook", "meaning")
+CLIENT = ("record", "setting", "type", "unit", "default", "meaning")
 VARIABLE_FIELDS = ("variable", "read by", "type", "unit", "default", "meaning")
 
 
@@ -40,6 +42,7 @@ def all_entries() -> dict[str, list[Entry]]:
         "Settings of a server": list(setting_entries()),
         "onnxserve serve": list(options(functions["serve",], "onnxserve serve")),
         "onnxserve batch": list(options(functions["batch",], "onnxserve batch")),
+        "Clients in Python": list(client_entries()),
         "Environment variables": [*VARIABLES, *former_variables()],
     }
 
@@ -54,6 +57,8 @@ def _sections() -> Iterator[str]:
             yield from _table(OPTIONS, map(_option, rows))
         elif heading.startswith("Settings"):
             yield from _table(SETTINGS, map(_setting_cells, rows))
+        elif heading.startswith("Clients"):
+            yield from _table(CLIENT, ((_code(row.where), _code(row.name), *row[2:6]) for row in rows))
         else:
             yield from _table(VARIABLE_FIELDS, ((_code(row.name), row.where, *row[2:6]) for row in rows))
 

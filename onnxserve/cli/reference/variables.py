@@ -23,7 +23,7 @@ VARIABLES = [
     ),
     Entry(
         *(WORKERS, "ONNXSERVE_CONFINE", "words between `,`", "", "none"),
-        "What a worker gives up before it loads an archive: `no-network`, `memory=MB` (private memory, MB) and "
+        "What a worker gives up before it loads an archive: `no-network`, `memory=N` (MiB of private memory) and "
         "`files=N` (open files).",
     ),
     Entry(
@@ -63,7 +63,7 @@ VARIABLES = [
         "Execution provider on which an archive's handler runs outside a server; without it that of the GPU or CPU.",
     ),
     Entry(
-        *("`onnxserve predict`, `onnxserve batch --endpoint`", "ONNXSERVE_KEY", "text", "", "none"),
+        *("`onnxserve predict`, `onnxserve client`, `onnxserve batch --endpoint`", "ONNXSERVE_KEY", "text", "", "none"),
         "The API key for a gateway that demands one.",
     ),
     Entry(

@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxserve_export.graph_process import in_order, session
-from onnxserve_handlers.runtime import openvino
+from onnxserve_handlers.runtime import session as served_session
 
 
 def test_as_many_batches_run_at_a_time_as_there_are_threads_and_outputs_keep_their_order():
@@ -50,7 +50,7 @@ def test_a_session_in_which_the_cpu_took_openvinos_place_is_refused(monkeypatch)
         def get_providers(self) -> list[str]:
             return ["CPUExecutionProvider"]
 
-    monkeypatch.setattr(openvino, "add_openvino", lambda options, threads: [])
+    monkeypatch.setattr(served_session, "add_openvino", lambda options, threads: [])
     monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: Fallen())
     with pytest.raises(RuntimeError, match="OpenVINO can't open the graph"):
         session("m.onnx", provider="openvino")

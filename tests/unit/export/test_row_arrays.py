@@ -44,10 +44,10 @@ def test_masks_of_many_rows_are_joined_and_compared_without_being_in_memory(tmp_
 def test_rows_are_compared_by_parity_a_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(deviation, "CHUNK", 2**16)
     source, near, other = (Outputs(on_disk(partial(masks, value), tmp_path)) for value in (0.0, 1e-4, 0.5))
-    asked: list[int] = []
+    counts: list[int] = []
 
     def changes(outputs: Outputs, reference: Outputs) -> Flags:
-        asked.append(len(outputs["mask"]))
+        counts.append(len(outputs["mask"]))
         return np.asarray(outputs["mask"][:, 0, 0] != reference["mask"][:, 0, 0])
 
     tracemalloc.start()
@@ -57,7 +57,7 @@ def test_rows_are_compared_by_parity_a_few_at_a_time(tmp_path, monkeypatch):
     tracemalloc.stop()
     assert unequal.deviations.tolist() == [0.5] * ROWS
     assert equal.changed.tolist() == (near["mask"][:, 0, 0] != source["mask"][:, 0, 0]).tolist()
-    assert asked == [1] * 2 * ROWS
+    assert counts == [1] * 2 * ROWS
     assert most < WHOLE / 2
 
 

@@ -74,10 +74,10 @@ def test_pairs_of_texts_are_two_columns_whatever_their_names(text, tmp_path):
     pairs = msgspec.structs.replace(text, input=TextOptions(pairs=True))
     label = text.labels[0]
     (tmp_path / "pairs.csv").write_text(f"text,text_pair,label\n1,2,{label}\n")
-    (tmp_path / "asked.csv").write_text(f"id,passage,question,label\n7,2,1,{label}\n")
+    (tmp_path / "passages.csv").write_text(f"id,passage,question,label\n7,2,1,{label}\n")
     expected = [({"text": "1", "text_pair": "2"}, label)]
     assert rows_of(tmp_path / "pairs.csv", pairs) == expected
-    assert rows_of(tmp_path / "asked.csv", pairs, input=("question", "passage")) == expected
+    assert rows_of(tmp_path / "passages.csv", pairs, input=("question", "passage")) == expected
 
 
 def test_the_lines_of_golden_jsonl_are_rows(table, tmp_path):

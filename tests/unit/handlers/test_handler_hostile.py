@@ -14,7 +14,7 @@ from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.protocols.body import PROTOCOL
 from tests import ROOT
 from tests.helpers.attacks import ATTACKS
-from tests.helpers.hostile_rows import Attack
+from tests.helpers.attacks.rows import Attack
 from tests.helpers.inference import JSON, send
 from tests.helpers.task_models import MODELS
 

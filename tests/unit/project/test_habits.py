@@ -1,5 +1,7 @@
 """The files that a forge, an editor's hook and a reporter of flaws look for."""
 
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -30,6 +32,15 @@ def test_hooks_before_a_commit_are_valid():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_hooks_before_a_commit_run_what_make_check_runs():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [makefile.partition(f"\n{name}: ")[2].partition("\n\n")[0] for name in ("lint", "types", "imports")]
+    programs = re.findall(r"\$\(BIN\)/(\S+(?: check| format)?)", "\n".join(targets))
+    hooks = re.findall(r"entry: .*\.venv/bin/(\S+(?: check| format)?)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert len(programs) == 6
+    assert sorted(hooks) == sorted(programs)
+
+
 def test_every_target_that_make_lists_exists():
     listed = run("make", "--no-print-directory", "help").stdout.split("make ")[1:]
     names = [line.split()[0] for line in listed]
@@ -50,6 +61,17 @@ def test_clean_keeps_archives_and_state():
     assert "dist" in commands
     assert "model_store" not in commands
     assert ".onnxserve" not in commands
+
+
+def test_clean_all_asks_first(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in (".venv", "model_store", ".onnxserve"):
+        (tmp_path / name).mkdir()
+    words = ("make", "--no-print-directory", "clean-all")
+    answered = subprocess.run(words, cwd=tmp_path, input="n\n", capture_output=True, text=True, check=False)
+    assert "remove model_store/*.mar and .onnxserve" in answered.stdout
+    assert answered.returncode != 0
+    assert all((tmp_path / name).is_dir() for name in (".venv", "model_store", ".onnxserve"))
 
 
 def test_the_changelog_has_the_version_with_its_date():

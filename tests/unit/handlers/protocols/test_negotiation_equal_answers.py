@@ -172,7 +172,7 @@ def test_padding_is_pooled_on_no_side(tmp_path, pooling, places):
     beside = tensors_of_row(handler, "kind the late bread fresh")
     rows = {name: np.concatenate([padded(own, places, 5)[name], beside[name]]) for name in own}
     request = json_request(v2_document(rows, parameters={"dimensions": 2}))
-    cut, whole = (answers(handler, {"v2": asked})["v2"] for asked in (request, json_request(v2_document(rows))))
+    cut, whole = (answers(handler, {"v2": sent})["v2"] for sent in (request, json_request(v2_document(rows))))
     np.testing.assert_allclose(whole["embedding"][0], expected["embedding"], rtol=1e-6)
     short = np.array(expected["embedding"][:2])
     np.testing.assert_allclose(cut["embedding"][0], short / np.linalg.norm(short), rtol=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -11,14 +10,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from onnxserve_handlers.errors import InternalError
-from onnxserve_handlers.runtime.batching import isolate
 from onnxserve_handlers.runtime.gpu import (
     FixedBatch,
     Gpu,
     cuda_options,
     has_fixed_shapes,
-    is_gpu_failure,
     read_gpu,
     tensorrt_options,
     tensorrt_shapes,
@@ -159,38 +155,6 @@ def test_a_recording_that_leaves_nodes_to_the_cpu_is_refused(monkeypatch):
     monkeypatch.setattr(ort, "InferenceSession", fails)
     with pytest.raises(ProviderRefused, match="left to the CPU"):
         Session(graph(["batch", 2]), Provider(CUDA, gpu=Gpu(graph=True)), 1)
-
-
-LOST = "Error in execution: CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; file=cuda_graph.cc"
-
-
-def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
-    ended: list[int] = []
-    monkeypatch.setattr("onnxserve_handlers.runtime.gpu.RESPOND_S", 0.0)
-    monkeypatch.setattr("os._exit", ended.append)
-
-    def runs(_: Any) -> Any:
-        raise RuntimeError(LOST)
-
-    results = isolate(["a", "b"], runs)
-    assert [type(result) for result in results] == [InternalError, InternalError]
-    deadline = time.monotonic() + 5
-    while not ended and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert ended[0] == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "gone"),
-    [
-        (LOST, True),
-        ("CUDA error 719: unspecified launch failure", True),
-        ("CUDA failure 2: out of memory", False),  # the next row may fit
-        ("CUDA failure 70000", False),
-    ],
-)
-def test_errors_that_cuda_calls_sticky_are_known(text, gone):
-    assert is_gpu_failure(RuntimeError(text)) == gone
 
 
 def test_a_session_says_where_its_nodes_run():

@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxserve_handlers.runtime import session
-from onnxserve_handlers.runtime.openvino import OPENVINO
 from onnxserve_handlers.runtime.session import (
     CPU,
     CUDA,
+    OPENVINO,
     TENSORRT,
     Provider,
     ProviderRefused,

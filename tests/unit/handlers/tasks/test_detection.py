@@ -9,7 +9,7 @@ import pytest
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
-from onnxserve_handlers.inputs.image_frame import Frame
+from onnxserve_handlers.inputs.image_placement import Frame
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.signature import Signature
@@ -31,8 +31,8 @@ def detection(**options: Any) -> Any:
 
 def objects(task: Any, outputs: Outputs) -> list[Any]:
     [prediction] = task.predictions(outputs, None)
-    things: list[Any] = prediction["objects"]
-    return [{**thing, "score": round(thing["score"], 5)} for thing in things]
+    detected: list[Any] = prediction["objects"]
+    return [{**entry, "score": round(entry["score"], 5)} for entry in detected]
 
 
 def per_label(first: int = 0) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_boxes_lie_in_the_picture_that_was_sent(relative):
     handler.signature = Signature("", "", "", "", ImageOptions(height=8, width=16), options, (), (), 1)
     outputs = Outputs(boxes=BOXES / scale, scores=SCORES, labels=NUMBERS)
     [prediction] = handler.predictions(outputs, [row])
-    assert [thing["box"] for thing in prediction["objects"]] == [[20, 10, 60, 30], [100, 0, 140, 40]]
+    assert [entry["box"] for entry in prediction["objects"]] == [[20, 10, 60, 30], [100, 0, 140, 40]]
 
 
 def test_outputs_of_another_shape_are_told():

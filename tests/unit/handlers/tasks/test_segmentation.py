@@ -12,7 +12,7 @@ from PIL import Image
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
-from onnxserve_handlers.inputs.image_frame import Frame
+from onnxserve_handlers.inputs.image_placement import Frame
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_for
 from onnxserve_handlers.signature import Signature

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnxserve.archive import check_content, open_archive, write_archive
 from onnxserve.errors import ArchiveError
-from tests.helpers.hostile_archives import HOSTILE, LOCAL, local_member, rezip
+from tests.helpers.attacks.archives import HOSTILE, LOCAL, local_member, rezip
 
 
 @pytest.fixture(scope="module")

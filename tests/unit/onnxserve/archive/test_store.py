@@ -10,7 +10,7 @@ import pytest
 
 from onnxserve.archive import Stores, fill, make_key, refusals, sign_archive, write_archive
 from onnxserve.archive.store import STAGED
-from tests.helpers.hostile_archives import EVIL, HOSTILE, rezip
+from tests.helpers.attacks.archives import EVIL, HOSTILE, rezip
 
 
 def write_stored(store: Path, name: str, version: str = "1.0.0", **members: bytes) -> Path:

@@ -14,6 +14,8 @@ from onnxserve.cli.app import app
 from onnxserve.cli.reference.fields import meanings
 from onnxserve.cli.reference.options import commands
 from onnxserve.cli.reference.page import all_entries, page
+from onnxserve.client.retry import Retry
+from onnxserve.client.settings import Settings as ClientSettings
 from onnxserve.definition import Definition
 from onnxserve.gateway import GatewayConfig
 from onnxserve.torchserve import Settings
@@ -99,6 +101,12 @@ def test_every_setting_of_a_server_has_an_entry_with_its_variable():
     assert entries == {field.name: f"ONNXSERVE_{field.name.upper()}" for field in dataclasses.fields(Settings)}
 
 
+def test_every_setting_of_a_client_has_an_entry():
+    entries = {(entry.where, entry.name) for entry in ENTRIES["Clients in Python"]}
+    records = {"Client": ClientSettings, "Retry": Retry}
+    assert entries == {(name, field.name) for name, record in records.items() for field in dataclasses.fields(record)}
+
+
 @pytest.mark.parametrize("record", OPTIONS, ids=lambda record: record.__name__)
 def test_every_field_of_a_batch_job_has_an_option(record):
     flags = {flag for entry in ENTRIES["onnxserve batch"] for flag in entry.name.split(", ")}
@@ -123,7 +131,7 @@ def test_every_entry_says_what_it_means():
 
 def test_a_quantity_has_a_unit():
     suffixes = ("_ms", "_s", "_bytes", "_mib", "_kib", "_mb", "_percent", "seconds", "megabytes", "hours", "days")
-    fields = [entry for section in ("gateway.toml", "model.toml") for entry in ENTRIES[section]]
+    fields = [entry for section in ("gateway.toml", "model.toml", "Clients in Python") for entry in ENTRIES[section]]
     quantities = [entry for entry in fields if entry.name.endswith(suffixes)]
     assert len(quantities) > 15
     assert [entry for entry in quantities if not entry.unit] == []

@@ -26,7 +26,7 @@ def server() -> HandlerTransport:
 
 
 def test_the_client_that_does_not_block_answers_alike(server):
-    async def asked() -> None:
+    async def calls() -> None:
         async with AsyncClient(
             "http://server", transport=server.transport(), rows_per_request=4, retry=NO_PAUSE
         ) as client:
@@ -45,7 +45,7 @@ def test_the_client_that_does_not_block_answers_alike(server):
             answers = [row async for row in client.stream("demo", later())]
             assert labels(answers) == [*LABELS, "! invalid_row"]
 
-    asyncio.run(asked())
+    asyncio.run(calls())
 
 
 def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
@@ -56,7 +56,7 @@ def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
             taken.append(number)
             yield [number % 2, 0]
 
-    async def asked() -> None:
+    async def calls() -> None:
         async with AsyncClient(
             "http://server", transport=server.transport(), rows_per_request=4, concurrency=2
         ) as client:
@@ -65,7 +65,7 @@ def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
             await rows.aclose()  # type: ignore[attr-defined]  # a generator
             assert labels(answers) == ["no", "yes"] * 10
 
-    asyncio.run(asked())
+    asyncio.run(calls())
     assert len(taken) <= 20 + 4 * 3
 
 

@@ -47,7 +47,7 @@ ANSWERED = (Incoming(200), 0.0)
 def test_pauses_are_as_long_as_the_server_says_and_a_little_longer():
     clock = Clock([refused(retry_after="2"), refused(429, retry_after="1"), ANSWERED])
     assert clock.ask(60).status == 200
-    assert all(asked <= pause <= asked * 1.25 for pause, asked in zip(clock.pauses, (2, 1), strict=True))
+    assert all(named <= pause <= named * 1.25 for pause, named in zip(clock.pauses, (2, 1), strict=True))
 
 
 def test_pauses_double_where_the_server_names_none():

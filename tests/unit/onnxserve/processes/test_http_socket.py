@@ -44,7 +44,7 @@ class Failing(SocketHandler):
 
 
 @contextmanager
-def asked(path: Path, handler: type[SocketHandler]) -> Iterator[Server]:
+def left_early(path: Path, handler: type[SocketHandler]) -> Iterator[Server]:
     """Send a request, and leave without waiting for its answer."""
     server = Server(path, handler)
     running = RunningServer(server, "test")
@@ -60,10 +60,10 @@ def asked(path: Path, handler: type[SocketHandler]) -> Iterator[Server]:
 
 
 def test_a_client_that_leaves_before_its_answer_leaves_no_traceback(tmp_path, capsys):
-    with asked(tmp_path / "s", Late):
+    with left_early(tmp_path / "s", Late):
         assert capsys.readouterr().err == ""
 
 
 def test_a_fault_of_a_handler_is_reported(tmp_path, capsys):
-    with asked(tmp_path / "s", Failing):
+    with left_early(tmp_path / "s", Failing):
         assert "a fault of ours" in capsys.readouterr().err

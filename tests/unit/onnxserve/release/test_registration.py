@@ -20,8 +20,8 @@ from onnxserve.release import History, ReleaseService
 from onnxserve.release.registration import stored_versions
 from onnxserve.release.store_lock import store_lock
 from onnxserve.torchserve import Management, Settings, own_stores, record_stores, stores_of
+from tests.helpers.attacks.archives import HOSTILE
 from tests.helpers.fakes import FakeTorchServe
-from tests.helpers.hostile_archives import HOSTILE
 
 
 @pytest.fixture

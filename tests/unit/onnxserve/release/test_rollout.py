@@ -277,7 +277,9 @@ def test_a_rollout_that_an_older_version_recorded_goes_on(tmp_path):
     assert read_rollouts(tmp_path) == []
     former = rollout_path(tmp_path, rollout.model, rollout.canary).with_suffix(".course")
     replace_file(former, msgspec.json.encode(rollout))
-    assert b'"trial":' in former.read_bytes()
+    recorded = former.read_bytes()
+    assert all(name in recorded for name in (b'"trial":', b'"evidence":'))
+    assert not any(name in recorded for name in (b'"wealth":', b'"log_wealth":'))
     assert read_rollouts(tmp_path) == [rollout]
     assert not former.exists()
     assert read_rollouts(tmp_path) == [rollout]

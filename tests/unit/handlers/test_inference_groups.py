@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from onnxserve_handlers.runtime.batching import Buffers, buckets, chunks, distinct
+from onnxserve_handlers.inference import buckets, chunks, distinct
 from tests.helpers.fakes import ask_json, with_fake_session
 from tests.helpers.kinds import TableClassifier
 
@@ -76,12 +76,3 @@ def test_identical_requests_are_run_once_and_answered_alike():
     answers = ask_json(handler, [1, 2], [3, 4], [1, 2], [1, 2])
     assert handler.session.batches == [2]  # type: ignore[attr-defined]  # the fake remembers
     assert answers[0] == answers[2] == answers[3] != answers[1]
-
-
-def test_a_buffer_is_taken_again_and_grows():
-    buffers = Buffers()
-    small = buffers.take("x", (2, 3), np.float32)
-    assert np.shares_memory(small, buffers.take("x", (3, 2), np.float32))
-    large = buffers.take("x", (4, 3), np.float32)
-    assert (large.shape, large.flags.c_contiguous) == ((4, 3), True)
-    assert buffers.take("x", (1,), np.int64).dtype == np.int64

@@ -11,9 +11,8 @@ from typing import Any
 import onnxruntime as ort
 import pytest
 
-from onnxserve_handlers.runtime import openvino
-from onnxserve_handlers.runtime.openvino import OPENVINO, add_openvino, has_openvino
-from onnxserve_handlers.runtime.session import available_providers
+from onnxserve_handlers.runtime import session
+from onnxserve_handlers.runtime.session import OPENVINO, add_openvino, available_providers, has_openvino
 
 PLUGIN = "onnxruntime_ep_openvino"
 # ONNX Runtime's own words, https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/core/session/environment.cc
@@ -54,7 +53,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
 
 def forget() -> None:
     """As the handlers of another archive in this process, which is a module of its own."""
-    openvino._devices.cache_clear()
+    session._devices.cache_clear()
     has_openvino.cache_clear()
 
 
@@ -79,7 +78,7 @@ def test_a_second_archive_in_the_process_uses_the_plugin_that_the_first_register
 
 def test_a_plugin_that_cannot_be_loaded_is_told_and_as_none(plugin, caplog):
     plugin.failures = [RuntimeError("cannot open shared object file")]
-    caplog.set_level("WARNING", openvino.__name__)
+    caplog.set_level("WARNING", session.__name__)
     assert not has_openvino()
     assert "OpenVINO's plugin can't be loaded: cannot open shared object file" in caplog.text
     assert available_providers() == ["CPUExecutionProvider"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.helpers.hostile_files import images, sounds
-from tests.helpers.hostile_forms import forms, tensors
-from tests.helpers.hostile_rows import arrays, every_kind, tables, texts
+from tests.helpers.attacks.files import images, sounds
+from tests.helpers.attacks.forms import forms, tensors
+from tests.helpers.attacks.rows import arrays, every_kind, tables, texts
 
 KINDS_TASKS = ("classification", "tokens", "rerank", "segmentation", "multilabel", "regression", "raw")
 ATTACKS = [

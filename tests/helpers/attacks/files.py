@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from tests.helpers.hostile_rows import Attack, row
+from tests.helpers.attacks.rows import Attack, row
 from tests.helpers.photos import saved
 from tests.helpers.sounds import saved as saved_sound
 from tests.helpers.task_models import RATE

@@ -73,7 +73,7 @@ def texts() -> list[Attack]:
     def tensors(name: str, where: str, *inputs: Any) -> Attack:
         return text("classification", name, json.dumps({"inputs": inputs}).encode(), 422, where)
 
-    def asked(name: str, value: Any) -> Attack:
+    def top_k(name: str, value: Any) -> Attack:
         body = json.dumps({"instances": ["late"], "parameters": {"top_k": value}}).encode()
         return text("classification", name, body, 200 if type(value) is int and value >= 0 else 422, "parameters.top_k")
 
@@ -90,12 +90,12 @@ def texts() -> list[Attack]:
         row("rerank", "half a pair", ["late", None], "instances[0].text_pair", "null"),
         row("rerank", "one text", {"text": "late"}, "instances[0]", "a string"),
         Attack("classification", "Latin-1", b"late \xe9", 400, "instances[0]", "UTF-8", "text/plain"),
-        asked("a million labels", 10**6),
-        asked("more labels than a machine's word", 10**60),
-        asked("labels below 0", -1),
-        asked("half a label", 1.5),
-        asked("true labels", True),
-        asked("labels in words", "3"),
+        top_k("a million labels", 10**6),
+        top_k("more labels than a machine's word", 10**60),
+        top_k("labels below 0", -1),
+        top_k("half a label", 1.5),
+        top_k("true labels", True),
+        top_k("labels in words", "3"),
         tensors("an id below 0", "inputs.input_ids", {**ids, "data": [-1, 2]}, mask),
         tensors("an id beyond the vocabulary", "inputs.input_ids", {**ids, "data": [10**9, 2]}, mask),
         tensors("a mask of 2", "inputs.attention_mask", ids, {**mask, "data": [1, 2]}),

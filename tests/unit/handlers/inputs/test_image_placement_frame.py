@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from onnxserve_handlers.inputs.image import ImageOptions
-from onnxserve_handlers.inputs.image_frame import Frame, frames
+from onnxserve_handlers.inputs.image_placement import Frame, frames
 from tests.helpers.fakes import signature
 from tests.helpers.kinds import ImageClassifier
 

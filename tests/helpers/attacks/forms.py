@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.helpers.hostile_rows import Attack, text
+from tests.helpers.attacks.rows import Attack, text
 
 
 def forms() -> list[Attack]:
