@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ def parts_of(rows: Iterable[Any], count: int) -> Iterator[Part]:
 
 def stream(
     rows: Iterable[Any], predict: Callable[[Part], list[T]], rows_per_request: int, concurrency: int
-) -> Iterator[T]:
+) -> Generator[T]:
     """Yield the predictions in the order of the rows; `predict` runs in `concurrency` threads.
 
     Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory.
@@ -44,7 +45,7 @@ def stream(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncIterator[Part]:
+async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncGenerator[Part]:
     """Do what `parts_of` does, for rows that may come asynchronously."""
     if isinstance(rows, Iterable):
         for part in parts_of(rows, count):
@@ -62,19 +63,20 @@ async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -
 
 async def async_stream(
     rows: Iterable[Any] | AsyncIterable[Any],
-    predict: Callable[[Part], Awaitable[list[T]]],
+    begin: Callable[[Part], asyncio.Task[list[T]]],
     rows_per_request: int,
     concurrency: int,
-) -> AsyncIterator[T]:
-    """Do what `stream` does in tasks of the running loop."""
+) -> AsyncGenerator[T]:
+    """Do what `stream` does in tasks of the running loop, which `begin` makes; the end of the stream cancels them."""
     refuse_single_row(rows)
-    under_way = deque[asyncio.Future[list[T]]]()
+    under_way = deque[asyncio.Task[list[T]]]()
     try:
-        async for part in async_parts_of(rows, rows_per_request):
-            if len(under_way) == concurrency:
-                for prediction in await under_way.popleft():
-                    yield prediction
-            under_way.append(asyncio.ensure_future(predict(part)))
+        async with aclosing(async_parts_of(rows, rows_per_request)) as parts:
+            async for part in parts:
+                if len(under_way) == concurrency:
+                    for prediction in await under_way.popleft():
+                        yield prediction
+                under_way.append(begin(part))
         while under_way:
             for prediction in await under_way.popleft():
                 yield prediction

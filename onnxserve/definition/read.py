@@ -48,7 +48,7 @@ def _as_section(name: str, value: Any) -> Any:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / "model.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with a mark of Windows, or without
     except FileNotFoundError as error:
         raise DefinitionError(
             "there is no model definition here",

@@ -18,7 +18,7 @@ FIX = "docs/reference/configuration.md explains every field"
 def read_config(path: Path) -> GatewayConfig:
     """Return the file's content with absolute paths; GatewayError names field, reason and fix."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with a mark of Windows, or without
     except OSError as error:
         raise GatewayError(
             "can't read the gateway's file", where=str(path), fix="name one with --gateway-file"

@@ -43,6 +43,12 @@ def test_the_definitions_we_ship_are_read(name):
     assert read.folder == MODELS / name
 
 
+def test_a_definition_that_an_editor_of_windows_wrote_is_read(tmp_path):
+    text = (GOOD + ROWS + '[output]\ntask = "raw"').replace("\n", "\r\n")
+    (tmp_path / "model.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_definition(tmp_path).name == "demo"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -30,6 +30,15 @@ def test_it_has_the_name_the_digest_and_the_signature_of_its_file(circle, archiv
     assert repr(circle).startswith("<Archive circle 1.0.0, certified: ")
 
 
+def test_its_path_stays_valid_in_another_folder(archive, monkeypatch, tmp_path):
+    monkeypatch.chdir(archive.parent)
+    near = onnxserve.Archive(archive.name)
+    monkeypatch.chdir(tmp_path)
+    assert near.path == archive
+    assert near.golden_rows
+    assert near.verify().sha256 == near.sha256
+
+
 def test_it_predicts_what_its_handler_answers_in_a_process_of_its_own(circle, tmp_path):
     rows = [*circle.golden_rows, *([x / 40, -x / 50] for x in range(90))]  # more than one batch
     assert len(rows) > circle.signature["max_batch"]

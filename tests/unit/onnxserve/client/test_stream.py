@@ -32,7 +32,7 @@ def test_a_stream_reads_rows_only_as_it_is_read(server):
     predictions = client_of(server, rows_per_request=4, concurrency=2).stream("demo", endless())
     assert labels(list(itertools.islice(predictions, 20))) == ["no", "yes"] * 10
     assert len(taken) <= 20 + 4 * 3
-    predictions.close()  # type: ignore[attr-defined]  # a generator
+    predictions.close()
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("predict")] == []
 
 
