@@ -11,12 +11,13 @@ import msgspec
 
 from onnxserve.archive import open_archive
 from onnxserve.archive.evidence import EVIDENCE, PROFILE
+from onnxserve.archive.evidence_form import EvidenceForm
 from onnxserve.archive.read import member
 from onnxserve.errors import ArchiveError
 from onnxserve.monitoring.exporter import process_exists
 from onnxserve_handlers.telemetry.metrics import WINDOWS, Window
 
-from .shown import Evidence, Profile
+from .profile import Profile
 
 
 def version_page(archive: Path, windows: Path, model: str, version: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def version_page(archive: Path, windows: Path, model: str, version: str) -> dict
 def read_documents(archive: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the shown parts of an archive's evidence and of its profile; ArchiveError if their form is another."""
     with open_archive(archive) as opened:
-        return _read(opened, EVIDENCE, Evidence), _read(opened, PROFILE, Profile)
+        return _read(opened, EVIDENCE, EvidenceForm), _read(opened, PROFILE, Profile)
 
 
 def last_window(folder: Path, model: str, version: str) -> dict[str, Any] | None:
