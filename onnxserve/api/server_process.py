@@ -109,7 +109,8 @@ def start_process(store: Path, folder: Path, gateway: Mapping[str, Mapping[str, 
     try:
         config = read_config(file)
     except GatewayError as error:
-        raise GatewayError(error.what, where="gateway", fix=error.fix) from error
+        where = "gateway" if error.where == str(file) else error.where  # a file that it names
+        raise GatewayError(error.what, where=where, fix=error.fix) from error
     options = {"config": settings.config, "store": store, "state": state, "gateway-file": file, "warm-up": 0}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     events = log_size(state / EVENTS)

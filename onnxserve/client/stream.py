@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import aclosing
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -71,12 +70,11 @@ async def async_stream(
     refuse_single_row(rows)
     under_way = deque[asyncio.Task[list[T]]]()
     try:
-        async with aclosing(async_parts_of(rows, rows_per_request)) as parts:
-            async for part in parts:
-                if len(under_way) == concurrency:
-                    for prediction in await under_way.popleft():
-                        yield prediction
-                under_way.append(begin(part))
+        async for part in async_parts_of(rows, rows_per_request):
+            if len(under_way) == concurrency:
+                for prediction in await under_way.popleft():
+                    yield prediction
+            under_way.append(begin(part))
         while under_way:
             for prediction in await under_way.popleft():
                 yield prediction

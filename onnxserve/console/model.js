@@ -10,8 +10,8 @@ export function models(about, drift) {
   const names = [...new Set([...Object.keys(about.roles), ...about.models.map(({ name }) => name)])].sort();
   return names.map((name) => {
     const roles = own(about.roles, name) || {};
-    const own = about.models.filter((state) => state.name === name); // in whatever order TorchServe has them
-    const versions = own.map((state) => ({ ...state, ...drift(name, state.version) })).sort((a, b) => ORDER.compare(a.version, b.version));
+    const states = about.models.filter((state) => state.name === name); // in whatever order TorchServe has them
+    const versions = states.map((state) => ({ ...state, ...drift(name, state.version) })).sort((a, b) => ORDER.compare(a.version, b.version));
     return { name, roles, stable: roles.stable || versions[0]?.version || '', versions };
   });
 }

@@ -54,7 +54,9 @@ def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
     def absolute(name: str, *, must_exist: bool = True) -> str:
         path = folder / name if name else None
         if must_exist and path and not path.is_file():
-            raise GatewayError("there is no such file", where=str(path), fix="gateway.toml names it")
+            raise GatewayError(
+                "there is no such file", where=str(path), fix="name the file that is there, in `tls` or `auth.jwt`"
+            )
         return str(path) if path else ""
 
     tls, auth = config.tls, config.auth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ import('/console/chart.js').then(async ({ LineChart }) => {
 });
 """
 SHAPES = """
-const [profile, window, samples, done] = arguments;
+const [documents, samples, done] = arguments, { profile, window } = JSON.parse(documents);
 Promise.all([import('/console/drift.js'), import('/console/figures.js')]).then(([drift, figures]) => {
   const { distances } = drift.driftOf(figures.parse(samples))('constructor', '1.0');
   const shapes = drift.shapesOf(profile, window, distances);
@@ -71,7 +72,8 @@ def test_measures_and_labels_may_have_names_that_every_object_has(page: Any):
     profile = {"rows": 4, "measures": {"constructor": measure, "x": measure}, "labels": {"toString": 1, "__proto__": 3}}
     window = {"rows": 4, "measures": {"x": [2, 2]}, "labels": {"__proto__": 4}, "unknown": 0}
     samples = 'onnxserve_drift{model="constructor",version="1.0",measure="x",stat="psi"} 0.5'
-    assert page.execute_async_script(SHAPES, profile, window, samples) == [
+    documents = json.dumps({"profile": profile, "window": window})
+    assert page.execute_async_script(SHAPES, documents, samples) == [
         ["x", 0.5, [50, 50]],
         ["constructor", None, [None, None]],
         ["label", None, [0, 100, 0]],

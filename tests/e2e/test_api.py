@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -128,7 +129,7 @@ def test_its_client_has_a_key_and_trusts_its_certificate(archive, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     Authority(tmp_path / "pki").sign("server")
     secret = add(tmp_path / "keys.json", Key("desk"))
-    gateway = {
+    gateway: dict[str, dict[str, Any]] = {
         "tls": {"certificate": "pki/server.pem", "key": "pki/server.key"},
         "auth": {"required": True, "keys": "keys.json"},
     }

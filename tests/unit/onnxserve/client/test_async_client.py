@@ -106,25 +106,6 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
     assert ended == ["cancelled"] * (len(begun) - 1)
 
 
-def test_rows_that_come_asynchronously_are_closed_with_their_stream(server):
-    closed = list[bool]()
-
-    async def rows() -> AsyncIterator[Any]:
-        try:
-            for number in itertools.count():
-                yield [number, 0]
-        finally:
-            closed.append(True)
-
-    async def asked() -> None:
-        async with AsyncClient("http://server", transport=server.transport(), rows_per_request=2) as client:
-            async with aclosing(client.stream("demo", rows())) as answers:
-                await anext(answers)
-            assert closed == [True]
-
-    asyncio.run(asked())
-
-
 def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):
     async def dripping() -> AsyncIterator[bytes]:
         for _ in range(6000):

@@ -130,7 +130,11 @@ def test_parameters_go_with_every_request_under_the_models_names(load):
 
 def test_parameters_of_any_name_and_type_are_declared(load):
     choice = {"enum": ["fast", "exact"]}
-    odd = {"top-k": {"type": "integer"}, "class": choice, "Parameters": {"type": ["number", "null"]}}
+    odd: dict[str, dict[str, Any]] = {
+        "top-k": {"type": "integer"},
+        "class": choice,
+        "Parameters": {"type": ["number", "null"]},
+    }
     module = load(python_client(ModelContract("demo", {}, {}, 6, odd)))
     types = {name: kind.__forward_arg__ for name, kind in module.Parameters.__annotations__.items()}
     assert types == {"top-k": "int", "class": "Class", "Parameters": "float | None"}
