@@ -42,8 +42,8 @@ assert_type(Prediction(label="sky", score=1).label, Label)
 Prediction(label="cloud", score=1)  # type: ignore[arg-type]
 Row()  # type: ignore[call-arg]
 SegmentClient(Client(), parameters={"top_k": 3})
-SegmentClient(Client(), parameters={"top_k": "many"})  # type: ignore[typeddict-item]
-SegmentClient(Client(), parameters={"top": 3})  # type: ignore[typeddict-unknown-key]
+SegmentClient(Client(), parameters={"top_k": "many"})  # type: ignore[arg-type]
+SegmentClient(Client(), parameters={"top": 3})  # type: ignore[arg-type]
 Text(text=1)  # type: ignore[arg-type]
 Text(text="good film")
 Picture(image=b"png")
