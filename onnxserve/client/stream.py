@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -28,20 +29,31 @@ def stream(
 ) -> Generator[T]:
     """Yield the predictions in the order of the rows; `predict` runs in `concurrency` threads.
 
-    Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory.
+    Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory. Whoever
+    leaves the stream, also by Ctrl-C, waits for no answer that is still to come.
     """
     refuse_single_row(rows)
-    executor = ThreadPoolExecutor(concurrency, "predict")
-    try:
-        under_way = deque[Future[list[T]]]()
-        for part in parts_of(rows, rows_per_request):
-            if len(under_way) == concurrency:
-                yield from under_way.popleft().result()
-            under_way.append(executor.submit(predict, part))
-        while under_way:
+    under_way = deque[Future[list[T]]]()
+    for part in parts_of(rows, rows_per_request):
+        if len(under_way) == concurrency:
             yield from under_way.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        under_way.append(in_thread(predict, part))
+    while under_way:
+        yield from under_way.popleft().result()
+
+
+def in_thread(predict: Callable[[Part], list[T]], part: Part) -> Future[list[T]]:
+    """Begin a request in a thread of its own, for which neither the stream nor the program's end waits."""
+    answers = Future[list[T]]()
+
+    def run() -> None:
+        try:
+            answers.set_result(predict(part))
+        except BaseException as error:  # noqa: BLE001 - the reader of the stream gets it
+            answers.set_exception(error)
+
+    threading.Thread(target=run, name="predict", daemon=True).start()
+    return answers
 
 
 async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncGenerator[Part]:

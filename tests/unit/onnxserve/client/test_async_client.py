@@ -72,17 +72,17 @@ def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
 
 @pytest.mark.parametrize("how", ["aclosing", "close", "break"])
 def test_a_stream_that_is_left_early_cancels_its_requests(how):
-    begun, ended, all_ended = list[int](), list[str](), asyncio.Event()
+    asked_rows, ended, all_ended = list[int](), list[str](), asyncio.Event()
 
     async def slow(_: httpx.Request) -> httpx.Response:
-        begun.append(1)
-        if len(begun) == 1:
+        asked_rows.append(1)
+        if len(asked_rows) == 1:
             return httpx.Response(200, json={"predictions": [{"label": "no", "score": 1.0}]})
         try:
             await asyncio.sleep(600)
         except asyncio.CancelledError:
             ended.append("cancelled")
-            if len(ended) == len(begun) - 1:
+            if len(ended) == len(asked_rows) - 1:
                 all_ended.set()
             raise
         raise AssertionError("nobody waits so long")
@@ -102,8 +102,8 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
         await asyncio.wait_for(all_ended.wait(), 5)
 
     asyncio.run(asked())
-    assert len(begun) > 2
-    assert ended == ["cancelled"] * (len(begun) - 1)
+    assert len(asked_rows) > 2
+    assert ended == ["cancelled"] * (len(asked_rows) - 1)
 
 
 def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):
