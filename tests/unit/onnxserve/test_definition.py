@@ -65,6 +65,9 @@ def test_a_definition_that_an_editor_of_windows_wrote_is_read(tmp_path):
         (GOOD + '[input]\nkind = "table"', r"missing required field `columns` - at `\$.input`"),
         (GOOD + ROWS + '[output]\ntask = "classification"', r"missing required field `labels` - at `\$.output`"),
         (GOOD.replace("package:factory", "model.py:load"), "there is no such file"),
+        (GOOD.replace("package:factory", "../elsewhere.py:load"), "there is no such file in"),
+        (GOOD + 'handler = "../elsewhere.py:Handler"', "handler = '../elsewhere.py:Handler': there is no such file in"),
+        (GOOD + f'assets = "{__file__}:assets"', "assets = .*: there is no such file in"),
         (
             GOOD.replace("package:factory", "load"),
             "source = 'load' is neither a file in .* nor `file.py:name` or `module:name`",
