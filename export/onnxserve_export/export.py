@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.definition import Definition, read_definition
+from onnxserve.errors import OnnxserveError
 
 from .export_state import ExportState, no_progress
 from .in_memory import NOTHING, InMemory
@@ -46,6 +47,7 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
         definition = msgspec.structs.replace(definition, quantise=quantise)
     if options.development_version:
         definition = msgspec.structs.replace(definition, version=options.development_version)
+    make_store(store)
     say(f"{definition.name} {definition.version}")
     if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
@@ -53,6 +55,15 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
         state = ExportState(definition, store, Path(scratch), say, progress, options, memory=memory)
         run_steps(state, steps)
     return state
+
+
+def make_store(store: Path) -> None:
+    """Make the folder of archives before any work; OnnxserveError if it can't be one."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the store can't be a folder: {error.strerror}"
+        raise OnnxserveError(what, where=str(store), fix="name another folder for archives") from error
 
 
 def find_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import msgspec
 
 from onnxserve.archive import open_archive
 from onnxserve.archive.evidence import EVIDENCE, PROFILE
 from onnxserve.archive.file_cache import cached_by_file
+from onnxserve.archive.evidence_form import EvidenceForm
 from onnxserve.archive.read import member
 from onnxserve.errors import ArchiveError
 from onnxserve.monitoring.exporter import process_exists
 from onnxserve_handlers.telemetry.metrics import WINDOWS, Window
 
-# Of the evidence: the rest is for `archive explain`, and may be long.
-SHOWN = ("summary", "variants", "parity", "data", "findings", "ranges", "environment")
+from .profile import Profile
 
 
 def version_page(archive: Path, windows: Path, model: str, version: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def version_page(archive: Path, windows: Path, model: str, version: str) -> dict
     try:
         evidence, profile = read_documents(archive)
         reason = "" if evidence else "the archive has no evidence of ours"
-    except ArchiveError as error:  # such as one that is sealed, or was removed
+    except ArchiveError as error:  # such as one that is sealed, was removed, or is of a later release
         evidence, profile, reason = None, None, error.what
     return {
         "evidence": evidence,
@@ -37,12 +38,9 @@ def version_page(archive: Path, windows: Path, model: str, version: str) -> dict
 
 @cached_by_file
 def read_documents(archive: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the shown parts of an archive's evidence, and its profile without axes of embeddings."""
+    """Return the shown parts of an archive's evidence and of its profile; ArchiveError if their form is another."""
     with open_archive(archive) as opened:
-        names = opened.namelist()
-        evidence = _decode(member(opened, EVIDENCE)) if EVIDENCE in names else None
-        profile = _decode(member(opened, PROFILE)) if PROFILE in names else None
-    return _shown(evidence, SHOWN), _shown(profile, ("rows", "measures", "labels"))
+        return _read(opened, EVIDENCE, EvidenceForm), _read(opened, PROFILE, Profile)
 
 
 def last_window(folder: Path, model: str, version: str) -> dict[str, Any] | None:
@@ -80,12 +78,11 @@ def _sum(counts: Iterable[tuple[int, ...]]) -> list[int]:
     return [sum(bins) for bins in zip(*(part for part in counts if part), strict=False)]
 
 
-def _decode(content: bytes) -> dict[str, Any]:
+def _read(archive: ZipFile, name: str, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
+    if name not in archive.namelist():
+        return None
     try:
-        return msgspec.json.decode(content, type=dict[str, Any])
+        document = msgspec.json.decode(member(archive, name), type=kind)
     except msgspec.DecodeError as error:
-        raise ArchiveError(f"a document of the archive is damaged: {error}") from error
-
-
-def _shown(document: dict[str, Any] | None, names: tuple[str, ...]) -> dict[str, Any] | None:
-    return None if document is None else {name: document[name] for name in names if name in document}
+        raise ArchiveError(f"{name} of the archive has another form than the console reads: {error}") from error
+    return dict(msgspec.to_builtins(document))

@@ -28,7 +28,7 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._summary = summarise(Path(path))
+        self._summary = summarise(Path(path).absolute())  # a notebook may change its folder
 
     @property
     def path(self) -> Path:

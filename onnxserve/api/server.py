@@ -14,6 +14,7 @@ from onnxserve.archive import read_version
 from onnxserve.client.calls import Calls
 from onnxserve.client.client import Client
 from onnxserve.client.errors import Unreachable
+from onnxserve.client.options import Options
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Canary
 from onnxserve.release import ReleaseService, VersionStatus, release_of
@@ -33,16 +34,21 @@ class Server:
     """A running server, which ends with the block, with `close`, with this object or with this process.
 
     `url` is for clients, `console` for a browser; `client` is a client of it, for typed predictions, streams and
-    tensors; `state` is the folder of roles, history and logs.
+    tensors, with `options`; `state` is the folder of roles, history and logs.
     """
 
-    def __init__(self, process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        self.url = f"http://127.0.0.1:{process.port}"
-        self.console = f"http://127.0.0.1:{process.console_port}"
-        self.client = Client(self.url)
+    def __init__(
+        self,
+        process: ServerProcess,
+        folder: tempfile.TemporaryDirectory[str] | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self.url = process.url
+        self.console = process.console
+        self.client = Client(self.url, **(options or {}))
         self.state = process.settings.state
         self._process = process
-        self._end = weakref.finalize(self, _end, process, folder, self.client)
+        self._end = weakref.finalize(self, _end, process, folder, self.client, os.getpid())
 
     def predict(
         self, model: str, rows: Sequence[Any], *, version: str = "", parameters: Mapping[str, Any] = NONE
@@ -150,6 +156,7 @@ def serve(
     archives: PathLike | Iterable[PathLike],
     *,
     gateway: Mapping[str, Mapping[str, Any]] = NONE,
+    client: Options | None = None,
     state: PathLike | None = None,
     timeout_s: float = READY_S,
 ) -> Server:
@@ -157,10 +164,12 @@ def serve(
 
     It has free ports of 127.0.0.1 and a temporary folder of its own, so it runs beside any other server. `archives` is
     an archive, several, or a folder of them. `gateway` are sections of gateway.toml, such as `{"cache": {"seconds":
-    60.0}}`; `state` is a folder that keeps roles, history and logs; `timeout_s` is the longest start [s].
+    60.0}}`, whose paths are relative to the present folder; `client` are settings of `server.client`, such as `{"key":
+    …}` where the gateway demands keys, and `{"ca": …}` where it has a certificate. `state` is a folder that keeps
+    roles, history and logs; `timeout_s` is the longest start [s].
 
-    ServerError if it can't start, or there is no archive; ArchiveError for a file that isn't one; GatewayError for a
-    section or a field that gateway.toml doesn't have, or if nginx isn't installed.
+    ServerError if it can't start, if there is no archive, or if `client` can't be used; ArchiveError for a file that
+    isn't one; GatewayError for a section or a field that gateway.toml doesn't have, or if nginx isn't installed.
     """
     temporary = tempfile.TemporaryDirectory(prefix="onnxserve-")
     try:
@@ -172,11 +181,12 @@ def serve(
         temporary.cleanup()
         raise
     try:
+        server = Server(process, temporary, client)
         process.wait_ready(versions, timeout_s)
     except BaseException:
-        _end(process, temporary)
+        _end(process, temporary, None, os.getpid())
         raise
-    return Server(process, temporary)
+    return server
 
 
 def link_archives(archives: PathLike | Iterable[PathLike], store: Path) -> list[Version]:
@@ -205,7 +215,11 @@ def _recorded(release: ReleaseService, changes: list[str]) -> list[str]:
     return changes
 
 
-def _end(process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None, client: Client | None = None) -> None:
+def _end(
+    process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None, client: Client | None, owner: int
+) -> None:
+    if os.getpid() != owner:  # a copy of the program, such as a worker of multiprocessing, ends before it
+        return
     if client is not None:
         client.close()
     process.stop()

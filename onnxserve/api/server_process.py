@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import msgspec
 
-from onnxserve.client import loopback
+from onnxserve.client import loopback, parse_address
 from onnxserve.definition.toml_literal import key, literal
 from onnxserve.errors import GatewayError, ServerError
 from onnxserve.gateway import RoleStore, read_config
 from onnxserve.paths import resource
-from onnxserve.processes import end_group, lines_since, log_size, spawn
+from onnxserve.processes import end_group, lines_since, log_size, run_folder_is_locked, spawn
 from onnxserve.supervisor import Event, Version
 from onnxserve.supervisor.events import FILE as EVENTS
 from onnxserve.supervisor.readiness import waiting_versions_if_up
@@ -32,16 +32,18 @@ POLL_S = 0.05
 PROBE_S = 5.0
 LOG = "serve.log"
 LAST_LINES = 12
+# The fields of gateway.toml that name files, by section.
+FILES = {"tls": ("certificate", "key", "client_ca"), "auth": ("keys",), "jwt": ("jwks",), "predictions": ("folder",)}
 
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """The process, its settings, and the ports of clients and of the console."""
+    """The process, its settings, and the URLs for clients and of the console."""
 
     process: subprocess.Popen[bytes]
     settings: Settings
-    port: int
-    console_port: int
+    url: str
+    console: str
     log: Path
     events: int  # bytes of the log of events that an earlier server of the same state folder wrote
 
@@ -68,9 +70,9 @@ class ServerProcess:
     def _is_ready(self, versions: Collection[Version]) -> bool:
         if RoleStore(self.settings.state).control is None:
             return False
-        try:
-            with loopback(self.port).client(PROBE_S) as client:
-                if not client.get("/v2/health/ready").is_success:
+        try:  # the console, since the port for clients may ask for certificates; nginx opens both at once
+            with parse_address(self.console).client(PROBE_S) as client:
+                if not client.get("/console/").is_success:
                     return False
         except httpx.HTTPError:
             return False
@@ -89,20 +91,26 @@ class ServerProcess:
 def start_process(store: Path, folder: Path, gateway: Mapping[str, Mapping[str, Any]]) -> ServerProcess:
     """Start a server for the archives in `store`, with its state and its log in `folder`; return before it is ready.
 
-    `gateway` are sections of gateway.toml. GatewayError for fields that the gateway doesn't have.
+    `gateway` are sections of gateway.toml. GatewayError for fields that the gateway doesn't have; ServerError for a
+    folder that can't be written, or that another server has.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     file, state, log = folder / "gateway.toml", folder / "state", folder / LOG
-    file.write_text(gateway_text(gateway), encoding="utf-8")
+    settings = Settings(resource("config.properties"), store, state, gateway_file=file)
+    if run_folder_is_locked(settings.run):
+        raise ServerError(
+            "another server runs with this folder", where=str(folder), fix="close it, or name another one"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(gateway_text(gateway), encoding="utf-8")
+    except OSError as error:
+        what = f"the server's folder can't be written: {error.strerror}"
+        raise ServerError(what, where=str(folder), fix="name another folder (state=…)") from error
     try:
         config = read_config(file)
     except GatewayError as error:
-        raise GatewayError(error.what, where="gateway", fix=error.fix) from error
-    if config.tls.certificate:
-        what = "a server that a program starts speaks plain HTTP on this machine"
-        raise GatewayError(what, where="gateway: tls", fix="leave tls out, or run `onnxserve serve` for it")
-    listen = config.listen
-    settings = Settings(resource("config.properties"), store, state, gateway_file=file)
+        where = "gateway" if error.where == str(file) else error.where  # a file that it names
+        raise GatewayError(error.what, where=where, fix=error.fix) from error
     options = {"config": settings.config, "store": store, "state": state, "gateway-file": file, "warm-up": 0}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     events = log_size(state / EVENTS)
@@ -113,20 +121,36 @@ def start_process(store: Path, folder: Path, gateway: Mapping[str, Mapping[str, 
         environment=environment(),
         death=signal.SIGTERM,
     )
-    return ServerProcess(process, settings, listen.port, listen.metrics_port, log, events)
+    return ServerProcess(process, settings, config.url, str(loopback(config.listen.metrics_port)), log, events)
 
 
 def gateway_text(gateway: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a gateway.toml with these sections, and free ports where `listen` names none."""
+    """Return a gateway.toml with these sections, and free ports where `listen` names none.
+
+    Paths are relative to the present folder, as in any other argument of a program.
+    """
     port, console_port = free_ports(2)
     listen = {"port": port, "metrics_port": console_port, **gateway.get("listen", {})}
     sections = {**gateway, "listen": listen}
-    lines = [
-        line
-        for name, section in sections.items()
-        for line in (f"[{key(name)}]", *(f"{key(field)} = {literal(value)}" for field, value in section.items()))
-    ]
+    lines = [line for name, section in sections.items() for line in (f"[{key(name)}]", *section_lines(name, section))]
     return "\n".join(lines) + "\n"
+
+
+def section_lines(name: str, section: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a section as TOML, with absolute paths."""
+    return [f"{key(field)} = {literal(value)}" for field, value in with_absolute_paths(name, section).items()]
+
+
+def with_absolute_paths(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section whose files, also those of a section within it, have absolute paths."""
+
+    def absolute(field: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return with_absolute_paths(field, value)
+        is_path = field in FILES.get(name, ()) and isinstance(value, str | os.PathLike) and str(value)
+        return str(Path(value).absolute()) if is_path else value
+
+    return {field: absolute(field, value) for field, value in section.items()}
 
 
 def environment() -> dict[str, str]:

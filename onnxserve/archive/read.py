@@ -23,6 +23,7 @@ from onnxserve_handlers.trust.digests import (
     file_digest,
 )
 
+from .evidence_form import check_form
 from .layout import layout_faults
 
 MAX_BYTES = 20 * 2**30
@@ -168,4 +169,5 @@ def summarise(path: Path) -> Summary:
             evidence = msgspec.json.decode(member(archive, EVIDENCE), type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise ArchiveError(f"not an archive of onnxserve: {error}", where=str(path)) from error
+    check_form(evidence, str(path))
     return Summary(path, name, version, file_digest(path), evidence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,7 +36,7 @@ class Address:
         options.setdefault("verify", self.url.startswith("https:"))
         if self.path is None:
             return httpx.HTTPTransport(trust_env=False, **options)
-        return SocketTransport(self.path, partial(self.connect, PROBE_S), **options)
+        return SocketTransport(self.path, self.connect, **options)
 
     def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:
         """Return an HTTP client whose paths are relative to this address."""
@@ -84,4 +83,5 @@ def unix(path: Path) -> Address:
 
 def parse_address(text: str) -> Address:
     """Return the address that `http://host:port` or `unix:/path/to.sock` names."""
-    return unix(Path(text.removeprefix(UNIX))) if text.startswith(UNIX) else Address(text.rstrip("/"))
+    is_socket = text.startswith(UNIX)  # its path stays the same when the program changes its folder
+    return unix(Path(text.removeprefix(UNIX)).absolute()) if is_socket else Address(text.rstrip("/"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -14,8 +14,8 @@ from onnxserve.errors import RowError
 from . import grpc_channel
 from .calls import Calls
 from .exchange import GRPC, Incoming, Outgoing, Steps, run_async
-from .http_exchange import incoming, limits, no_answer, timeout
-from .options import Options
+from .http_exchange import TimeLeft, incoming, limits, no_answer
+from .options import ModelOptions, Options
 from .predictions import Prediction
 from .rows import Array, Rows
 from .settings import Settings
@@ -39,6 +39,7 @@ class AsyncClient:
         )
         self._http = httpx.AsyncClient(base_url=address.url, transport=transport, trust_env=False)
         self._channel: Any = None
+        self._streaming = set[asyncio.Task[Any]]()
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,51 +50,34 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Cancel the requests of streams that weren't read to their end, and close all connections."""
+        left = [*self._streaming]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         await self._http.aclose()
         if self._channel is not None:
             await self._channel.close()
 
     @overload
-    def model(
-        self,
-        name: str,
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
-    ) -> AsyncModelClient[Prediction]: ...
+    def model(self, name: str, **options: Unpack[ModelOptions]) -> AsyncModelClient[Prediction]: ...
 
     @overload
-    def model(
-        self,
-        name: str,
-        as_type: type[P],
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
-    ) -> AsyncModelClient[P]: ...
+    def model(self, name: str, as_type: type[P], **options: Unpack[ModelOptions]) -> AsyncModelClient[P]: ...
 
     def model(
-        self,
-        name: str,
-        as_type: type[Any] | None = None,
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
+        self, name: str, as_type: type[Any] | None = None, **options: Unpack[ModelOptions]
     ) -> AsyncModelClient[Any]:
         """Return a client of one model, as `Client.model` does."""
-        calls = Calls[Any].of(self.settings, name, as_type, version, parameters, rows_per_request)
-        return AsyncModelClient(calls, self.run)
+        calls = Calls[Any].of(self.settings, name, as_type, **options)
+        return AsyncModelClient(calls, self)
 
     async def predict(self, model: str, rows: Rows, *, timeout_s: float | None = None) -> list[Prediction | RowError]:
         """Return a prediction, or the error in its place, for each row, in order, as `Client.predict` does."""
         return await self.model(model).predict(rows, timeout_s=timeout_s)
 
-    def stream(self, model: str, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Prediction | RowError]:
-        """Yield a prediction or an error for each row, in order, as `Client.stream` does."""
+    def stream(self, model: str, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Prediction | RowError]:
+        """Yield a prediction or an error for each row, in order, as `Client.stream` does; `aclose` cancels the requests under way."""
         return self.model(model).stream(rows)
 
     async def infer(self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
@@ -104,18 +88,25 @@ class AsyncClient:
         """Do the steps of a call."""
         return await run_async(steps, self._send, asyncio.sleep)
 
+    def begin(self, answers: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin a request of a stream, which `close` cancels."""
+        task = asyncio.create_task(answers)
+        self._streaming.add(task)
+        task.add_done_callback(self._streaming.discard)
+        return task
+
     async def _send(self, outgoing: Outgoing) -> Incoming:
         if outgoing.method == GRPC:
             return await self._send_call(outgoing)
         try:
-            async with asyncio.timeout(outgoing.timeout_s):  # httpx limits only each read
+            async with asyncio.timeout(outgoing.timeout_s):  # exact, where httpx limits each phase
                 return incoming(
                     await self._http.request(
                         outgoing.method,
                         outgoing.path,
                         content=outgoing.body,
                         headers=dict(outgoing.headers),
-                        timeout=timeout(outgoing),
+                        extensions={"timeout": TimeLeft(outgoing.timeout_s)},
                     )
                 )
         except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as error:
@@ -135,39 +126,36 @@ class AsyncClient:
 class AsyncModelClient(Generic[P]):
     """A client of one model for asyncio; `AsyncClient.model` makes it."""
 
-    def __init__(self, calls: Calls[P], run: Callable[[Steps[Any]], Awaitable[Any]]) -> None:
+    def __init__(self, calls: Calls[P], client: AsyncClient) -> None:
         self._calls = calls
-        self._run = run
+        self._client = client
 
     async def predict(self, rows: Rows, *, timeout_s: float | None = None) -> list[P | RowError]:
         """Return a prediction or a RowError for each row, as `ModelClient.predict` does."""
         calls = self._calls
-        answers: list[P | RowError] = await self._run(
-            calls.predictions(rows, calls.deadline(timeout_s), calls.request_size())
-        )
-        return answers
+        return await self._client.run(calls.predictions(rows, calls.deadline(timeout_s), calls.request_size()))
 
     async def predict_row(self, row: Any, *, timeout_s: float | None = None) -> P:
         """Return the prediction of one row; raises RowError, or the errors of `predict`."""
-        prediction: P = await self._run(self._calls.prediction(row, self._calls.deadline(timeout_s)))
-        return prediction
+        return await self._client.run(self._calls.prediction(row, self._calls.deadline(timeout_s)))
 
-    def stream(self, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[P | RowError]:
-        """Yield a prediction or a RowError for each row, in order, as `ModelClient.stream` does."""
-        calls, settings = self._calls, self._calls.settings
+    def stream(self, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[P | RowError]:
+        """Yield a prediction or a RowError for each row, in order, as `ModelClient.stream` does.
+
+        `aclose`, as of `contextlib.aclosing`, cancels the requests under way; so does the end of the client.
+        """
+        calls, settings, client = self._calls, self._calls.settings, self._client
         size = calls.request_size()
 
-        async def predict(part: Part) -> list[P | RowError]:
+        def begin(part: Part) -> asyncio.Task[list[P | RowError]]:
             first_row, own = part
-            answers: list[P | RowError] = await self._run(calls.predictions(own, calls.deadline(None), size, first_row))
-            return answers
+            return client.begin(client.run(calls.predictions(own, calls.deadline(None), size, first_row)))
 
-        return async_stream(rows, predict, settings.rows_per_request, settings.concurrency)
+        return async_stream(rows, begin, settings.rows_per_request, settings.concurrency)
 
     async def infer(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] = (), *, timeout_s: float | None = None
     ) -> dict[str, Array]:
         """Return outputs for the graph's inputs, by name, shapes (rows, ...), as `ModelClient.infer` does."""
         calls = self._calls
-        arrays: dict[str, Array] = await self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))
-        return arrays
+        return await self._client.run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))

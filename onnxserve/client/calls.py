@@ -72,10 +72,11 @@ class Calls(Generic[P]):
         cls,
         settings: Settings,
         name: str,
-        as_type: type[Any] | None,
-        version: str,
-        parameters: Mapping[str, Any] | None,
-        rows_per_request: int | None,
+        as_type: type[Any] | None = None,
+        *,
+        version: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        rows_per_request: int | None = None,
     ) -> Calls[Any]:
         """Return calls whose predictions are of a type, None for that of the model's task."""
         convert = read_prediction if as_type is None else partial(msgspec.convert, type=as_type)

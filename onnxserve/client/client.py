@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
@@ -15,8 +14,8 @@ from onnxserve.errors import RowError
 from . import grpc_channel
 from .calls import OPENAPI, Calls, fetch, send
 from .exchange import GRPC, Deadline, Incoming, Outgoing, Steps, run
-from .http_exchange import limits, no_answer, read_incoming, timeout
-from .options import Options
+from .http_exchange import TimeLeft, limits, no_answer, read_incoming
+from .options import ModelOptions, Options
 from .predictions import Prediction
 from .rows import Array, Rows
 from .settings import Settings
@@ -59,49 +58,26 @@ class Client:
             self._channel.close()
 
     @overload
-    def model(
-        self,
-        name: str,
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
-    ) -> ModelClient[Prediction]: ...
+    def model(self, name: str, **options: Unpack[ModelOptions]) -> ModelClient[Prediction]: ...
 
     @overload
-    def model(
-        self,
-        name: str,
-        as_type: type[P],
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
-    ) -> ModelClient[P]: ...
+    def model(self, name: str, as_type: type[P], **options: Unpack[ModelOptions]) -> ModelClient[P]: ...
 
-    def model(
-        self,
-        name: str,
-        as_type: type[Any] | None = None,
-        *,
-        version: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        rows_per_request: int | None = None,
-    ) -> ModelClient[Any]:
+    def model(self, name: str, as_type: type[Any] | None = None, **options: Unpack[ModelOptions]) -> ModelClient[Any]:
         """Return a client of one model, at the version that the gateway chooses unless one is named.
 
         Predictions are of `as_type`, such as `Classification` or a dataclass of your own; by default of the type of
         the model's task. `parameters` go with each request, such as `{"top_k": 3}`. `rows_per_request` replaces the
         client's.
         """
-        calls = Calls[Any].of(self.settings, name, as_type, version, parameters, rows_per_request)
-        return ModelClient(calls, self.run)
+        calls = Calls[Any].of(self.settings, name, as_type, **options)
+        return ModelClient(calls, self)
 
     def predict(self, model: str, rows: Rows, *, timeout_s: float | None = None) -> list[Prediction | RowError]:
         """Return a prediction, or the error in its place, for each row: `self.model(model).predict(rows)`."""
         return self.model(model).predict(rows, timeout_s=timeout_s)
 
-    def stream(self, model: str, rows: Iterable[Any]) -> Iterator[Prediction | RowError]:
+    def stream(self, model: str, rows: Iterable[Any]) -> Generator[Prediction | RowError]:
         """Yield a prediction or an error for each row, in order: `self.model(model).stream(rows)`."""
         return self.model(model).stream(rows)
 
@@ -124,16 +100,16 @@ class Client:
     def _send(self, outgoing: Outgoing) -> Incoming:
         if outgoing.method == GRPC:
             return self._send_call(outgoing)
-        end = time.monotonic() + outgoing.timeout_s
+        time_left = TimeLeft(outgoing.timeout_s)
         try:
             with self._http.stream(
                 outgoing.method,
                 outgoing.path,
                 content=outgoing.body,
                 headers=dict(outgoing.headers),
-                timeout=timeout(outgoing),
+                extensions={"timeout": time_left},
             ) as response:
-                return read_incoming(response, end)
+                return read_incoming(response, time_left)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return no_answer(error)
 
@@ -147,9 +123,9 @@ class Client:
 class ModelClient(Generic[P]):
     """A client of one model; `Client.model` makes it."""
 
-    def __init__(self, calls: Calls[P], run: Callable[[Steps[Any]], Any]) -> None:
+    def __init__(self, calls: Calls[P], client: Client) -> None:
         self._calls = calls
-        self._run = run
+        self._client = client
 
     def predict(self, rows: Rows, *, timeout_s: float | None = None) -> list[P | RowError]:
         """Return a prediction for each row, in order, or a RowError in its place.
@@ -161,17 +137,13 @@ class ModelClient(Generic[P]):
         has no answer.
         """
         calls = self._calls
-        answers: list[P | RowError] = self._run(
-            calls.predictions(rows, calls.deadline(timeout_s), calls.request_size())
-        )
-        return answers
+        return self._client.run(calls.predictions(rows, calls.deadline(timeout_s), calls.request_size()))
 
     def predict_row(self, row: Any, *, timeout_s: float | None = None) -> P:
         """Return the prediction of one row; raises RowError, or the errors of `predict`."""
-        prediction: P = self._run(self._calls.prediction(row, self._calls.deadline(timeout_s)))
-        return prediction
+        return self._client.run(self._calls.prediction(row, self._calls.deadline(timeout_s)))
 
-    def stream(self, rows: Iterable[Any]) -> Iterator[P | RowError]:
+    def stream(self, rows: Iterable[Any]) -> Generator[P | RowError]:
         """Yield a prediction or a RowError for each row, in order, while rows are still read.
 
         The client's `concurrency` requests are under way at once, and no more rows and predictions than theirs are in
@@ -182,8 +154,7 @@ class ModelClient(Generic[P]):
 
         def predict(part: Part) -> list[P | RowError]:
             first_row, own = part
-            answers: list[P | RowError] = self._run(calls.predictions(own, calls.deadline(None), size, first_row))
-            return answers
+            return self._client.run(calls.predictions(own, calls.deadline(None), size, first_row))
 
         return stream(rows, predict, settings.rows_per_request, settings.concurrency)
 
@@ -196,5 +167,4 @@ class ModelClient(Generic[P]):
         RowError for a row that has no answer, ValueError for no rows, or the errors of `predict`.
         """
         calls = self._calls
-        arrays: dict[str, Array] = self._run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))
-        return arrays
+        return self._client.run(calls.outputs(inputs, outputs, calls.deadline(timeout_s)))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 
 import httpx
 
-from .exchange import Incoming, Outgoing
+from .exchange import Incoming
 from .settings import CONNECT_S, Settings
+
+PHASES = ("connect", "pool", "read", "write")
+LEAST_S = 0.001  # 0 would mean not to wait at all, whose error is another one
 
 
 def limits(settings: Settings) -> httpx.Limits:
@@ -15,17 +19,41 @@ def limits(settings: Settings) -> httpx.Limits:
     return httpx.Limits(max_connections=None, max_keepalive_connections=max(settings.concurrency, 8))
 
 
-def timeout(outgoing: Outgoing) -> httpx.Timeout:
-    """Return the time that a request may take, of which a connection gets the first seconds at most."""
-    return httpx.Timeout(outgoing.timeout_s, connect=min(CONNECT_S, outgoing.timeout_s))
+class TimeLeft(Mapping[str, float]):
+    """The times [s] for the phases of a request: for each what is left when it begins.
+
+    httpx gives every phase its time anew, so fixed times would add up to more than the request may take. A connection
+    gets half of what is left, since its TLS may take as long again; and `CONNECT_S` at most, so that another try can
+    reach another server. Source: https://www.python-httpx.org/advanced/extensions/#timeout.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def __getitem__(self, phase: str) -> float:
+        if phase not in PHASES:
+            raise KeyError(phase)
+        left = max(LEAST_S, self._end - time.monotonic())
+        return min(CONNECT_S, left / 2) if phase == "connect" else left
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PHASES)
+
+    def __len__(self) -> int:
+        return len(PHASES)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return time.monotonic() > self._end
 
 
-def read_incoming(response: httpx.Response, end: float) -> Incoming:
-    """Read an answer; httpx.ReadTimeout if it isn't whole at `end` [s of time.monotonic], as httpx limits each read."""
+def read_incoming(response: httpx.Response, time_left: TimeLeft) -> Incoming:
+    """Read an answer; httpx.ReadTimeout if it isn't whole when no time is left, as httpx limits each read alone."""
     content = bytearray()
     for chunk in response.iter_bytes():
         content += chunk
-        if time.monotonic() > end:
+        if time_left.is_over:
             raise httpx.ReadTimeout("the answer takes too long")
     return Incoming(response.status_code, bytes(content), response.headers)
 

@@ -1,9 +1,9 @@
-"""The settings that may be given to a client by name."""
+"""What may be given by name to a client, and to its client of one model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from .retry import Retry
 
@@ -21,3 +21,11 @@ class Options(TypedDict, total=False):
     grpc: bool
     headers: Mapping[str, str]
     traceparent: Callable[[], str]
+
+
+class ModelOptions(TypedDict, total=False):
+    """What a client of one model may be given: its version, the parameters of each request, and its most rows."""
+
+    version: str
+    parameters: Mapping[str, Any] | None
+    rows_per_request: int | None

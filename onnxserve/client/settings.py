@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from onnxserve.errors import ServerError
 
@@ -60,13 +61,15 @@ class Settings:
     """Function that returns the trace's context of a request; by default that of OpenTelemetry's active span."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers and a URL that can't work."""
+        """Refuse numbers and a URL that can't work, and make the file's path one that stays valid in other folders."""
         if not self.url.startswith(SCHEMES):
             example = "http://127.0.0.1:8000, https://models.example.org or unix:/path/to.sock"
             raise ServerError(f"{self.url!r} is no server's URL", where="url", fix=f"write it as {example}")
         for name in ("timeout_s", "rows_per_request", "concurrency"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.ca:
+            object.__setattr__(self, "ca", str(Path(self.ca).absolute()))
 
     @property
     def address(self) -> Address:

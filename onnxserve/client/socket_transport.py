@@ -13,10 +13,11 @@ import httpx
 class SocketTransport(httpx.HTTPTransport):
     """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't.
 
-    `connect` opens a connection to `path`, or raises OSError; `options` are those of httpx.HTTPTransport.
+    `connect` opens a connection to `path` within a time [s], or raises OSError; `options` are those of
+    httpx.HTTPTransport.
     """
 
-    def __init__(self, path: Path, connect: Callable[[], socket.socket], **options: Any) -> None:
+    def __init__(self, path: Path, connect: Callable[[float | None], socket.socket], **options: Any) -> None:
         super().__init__(uds=str(path), trust_env=False, **options)
         self._connect = connect
         self._connected = False
@@ -25,7 +26,7 @@ class SocketTransport(httpx.HTTPTransport):
         """Send a request; httpx.ConnectError if nobody listens."""
         if not self._connected:
             try:
-                self._connect().close()
+                self._connect(request.extensions.get("timeout", {}).get("connect")).close()
             except OSError as error:
                 raise httpx.ConnectError(error.strerror or str(error), request=request) from error
             self._connected = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,26 +26,37 @@ def parts_of(rows: Iterable[Any], count: int) -> Iterator[Part]:
 
 def stream(
     rows: Iterable[Any], predict: Callable[[Part], list[T]], rows_per_request: int, concurrency: int
-) -> Iterator[T]:
+) -> Generator[T]:
     """Yield the predictions in the order of the rows; `predict` runs in `concurrency` threads.
 
-    Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory.
+    Rows are taken only as answers are: at most `concurrency` lists of rows and their answers are in memory. Whoever
+    leaves the stream, also by Ctrl-C, waits for no answer that is still to come.
     """
     refuse_single_row(rows)
-    executor = ThreadPoolExecutor(concurrency, "predict")
-    try:
-        under_way = deque[Future[list[T]]]()
-        for part in parts_of(rows, rows_per_request):
-            if len(under_way) == concurrency:
-                yield from under_way.popleft().result()
-            under_way.append(executor.submit(predict, part))
-        while under_way:
+    under_way = deque[Future[list[T]]]()
+    for part in parts_of(rows, rows_per_request):
+        if len(under_way) == concurrency:
             yield from under_way.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        under_way.append(in_thread(predict, part))
+    while under_way:
+        yield from under_way.popleft().result()
 
 
-async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncIterator[Part]:
+def in_thread(predict: Callable[[Part], list[T]], part: Part) -> Future[list[T]]:
+    """Begin a request in a thread of its own, for which neither the stream nor the program's end waits."""
+    answers = Future[list[T]]()
+
+    def run() -> None:
+        try:
+            answers.set_result(predict(part))
+        except BaseException as error:  # noqa: BLE001 - the reader of the stream gets it
+            answers.set_exception(error)
+
+    threading.Thread(target=run, name="predict", daemon=True).start()
+    return answers
+
+
+async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncGenerator[Part]:
     """Do what `parts_of` does, for rows that may come asynchronously."""
     if isinstance(rows, Iterable):
         for part in parts_of(rows, count):
@@ -62,19 +74,19 @@ async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -
 
 async def async_stream(
     rows: Iterable[Any] | AsyncIterable[Any],
-    predict: Callable[[Part], Awaitable[list[T]]],
+    begin: Callable[[Part], asyncio.Task[list[T]]],
     rows_per_request: int,
     concurrency: int,
-) -> AsyncIterator[T]:
-    """Do what `stream` does in tasks of the running loop."""
+) -> AsyncGenerator[T]:
+    """Do what `stream` does in tasks of the running loop, which `begin` makes; the end of the stream cancels them."""
     refuse_single_row(rows)
-    under_way = deque[asyncio.Future[list[T]]]()
+    under_way = deque[asyncio.Task[list[T]]]()
     try:
         async for part in async_parts_of(rows, rows_per_request):
             if len(under_way) == concurrency:
                 for prediction in await under_way.popleft():
                     yield prediction
-            under_way.append(asyncio.ensure_future(predict(part)))
+            under_way.append(begin(part))
         while under_way:
             for prediction in await under_way.popleft():
                 yield prediction

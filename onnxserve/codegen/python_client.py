@@ -9,18 +9,19 @@ from .python_types import Choice, PythonTypes, is_name
 from .schema_types import camel_case
 from .source_template import render
 
-ROW, PREDICTION, ANY_OBJECT = "Row", "Prediction", "dict[str, Any]"
+ROW, PREDICTION, PARAMETERS, ANY_OBJECT = "Row", "Prediction", "Parameters", "dict[str, Any]"
 
 
 def python_client(contract: ModelContract) -> str:
-    """Return the source of a module with dataclasses of rows and predictions and two clients of the model.
+    """Return the source of a module with types of rows, predictions and parameters, and two clients of the model.
 
     mypy's strict mode accepts it. A model whose rows have no schema takes any JSON.
     """
     client = f"{camel_case(contract.name)}Client"
-    types = PythonTypes([client, f"Async{client}"])
+    types = PythonTypes([client, f"Async{client}", PARAMETERS])
     rows = declare_rows(types, contract.row)
     prediction = declare_prediction(types, contract.prediction)
+    parameters = {name: types.of(schema, camel_case(name)) for name, schema in contract.parameters.items()}
     return render(
         "client.py.jinja",
         model=contract.name,
@@ -29,6 +30,7 @@ def python_client(contract: ModelContract) -> str:
         rows=" | ".join(rows) or "Any",
         as_row=".as_row()" if rows else "",
         prediction=prediction,
+        parameters=parameters,
         choices=[known for known in types.declarations if isinstance(known, Choice)],
         records=[known for known in types.declarations if not isinstance(known, Choice)],
     )

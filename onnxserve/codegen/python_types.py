@@ -15,8 +15,8 @@ from .schema_types import Schema, SchemaTypes, camel_case
 BUILTINS = frozenset({"bool", "bytes", "dict", "float", "int", "list", "str", "tuple"})
 NAMES = frozenset(
     {
-        *("Any", "AsyncClient", "AsyncIterable", "AsyncIterator", "AsyncModelClient", "Client", "Iterable"),
-        *("Iterator", "Literal", "ModelClient", "RowError", "Sequence"),
+        *("Any", "AsyncClient", "AsyncGenerator", "AsyncIterable", "AsyncModelClient", "Client", "Generator"),
+        *("Iterable", "Literal", "ModelClient", "RowError", "Sequence", "TypedDict"),
     }
 )
 

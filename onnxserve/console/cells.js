@@ -14,7 +14,14 @@ export function build(name, properties = {}, ...children) {
   return node;
 }
 
+// The value of a name that a table has itself: a model, column or label may be called `constructor`, which every table
+// inherits.
+export function own(table, name) {
+  return table && Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 export function percent(share, digits = 2) {
+  if (typeof share !== 'number') return '–';
   return `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 

@@ -22,6 +22,12 @@ export function redraw() {
   for (const chart of live) chart.plot.redraw();
 }
 
+// The places of values that have no value beside them.
+function alone(values) {
+  const isEmpty = (at) => values[at] === null || values[at] === undefined;
+  return [...values.keys()].filter((at) => !isEmpty(at) && isEmpty(at - 1) && isEmpty(at + 1));
+}
+
 class Chart {
   // `series` has a label and an ink for each line or bar; `format` writes a value of the vertical axis.
   constructor({ label, series, format, height = 180, name }) {
@@ -86,6 +92,12 @@ class Chart {
     return { stroke, grid, ticks: { show: false }, font: FONT, ...more };
   }
 
+  // The points of a line: where it has room for them, and where a sample has no neighbour, which no line would show.
+  points(name) {
+    const filter = (plot, at, isShown) => (isShown ? null : alone(plot.data[at]));
+    return { size: 4, fill: () => ink(name), filter };
+  }
+
   options() {
     return {
       legend: { show: false }, padding: [8, 18, 0, 0], // half of the last time lies beyond the axis
@@ -93,7 +105,7 @@ class Chart {
       hooks: { setCursor: [({ cursor }) => this.read(cursor.idx ?? this.data[0].length - 1, cursor.idx !== null && cursor.idx !== undefined)] },
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? 1.1 * most : 1] } },
       axes: [this.axis({ grid: { show: false }, size: LINE }), this.axis({ size: AXIS, values: (_, ticks) => ticks.map(this.format) })],
-      series: [{}, ...this.series.map((part) => ({ stroke: () => ink(part.ink), width: 2, points: { size: 4, fill: () => ink(part.ink) } }))],
+      series: [{}, ...this.series.map((part) => ({ stroke: () => ink(part.ink), width: 2, points: this.points(part.ink) }))],
     };
   }
 }

@@ -64,10 +64,9 @@ function decoded(name) {
 
 // The playground gets the stable versions that describe themselves, which they do while one of their workers is ready.
 function play(all) {
-  const known = playground?.models || {};
-  const stable = all.map((model) => [model.name, described(model) || known[model.name]]).filter(([, model]) => model);
-  if (playground) playground.update(Object.fromEntries(stable));
-  else if (stable.length) playground = new Playground(Object.fromEntries(stable));
+  const stable = all.map((model) => [model.name, described(model) || playground?.models.get(model.name)]).filter(([, model]) => model);
+  if (playground) playground.update(new Map(stable));
+  else if (stable.length) playground = new Playground(new Map(stable));
 }
 
 function described({ stable, versions }) {

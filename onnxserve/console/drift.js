@@ -1,7 +1,7 @@
 // Drift: whether a version's live rows differ from its profile, or why nobody knows, and the distributions of both.
 
 import { BarChart } from './chart.js';
-import { build, clock, count, element, percent } from './cells.js';
+import { build, clock, count, element, own, percent } from './cells.js';
 import { select, sum } from './figures.js';
 
 const OPEN = 6; // charts that are shown without a click
@@ -11,7 +11,7 @@ export function driftOf(samples) {
   return (model, version) => {
     const chosen = { model, version }, distances = select(samples, 'onnxserve_drift', { ...chosen, stat: 'psi' });
     return {
-      distances: Object.fromEntries(distances.map(({ labels, value }) => [labels.measure, value])),
+      distances: new Map(distances.map(({ labels, value }) => [labels.measure, value])),
       worst: distances.sort((a, b) => b.value - a.value)[0],
       alarms: sum(samples, 'onnxserve_drift_alarms_total', chosen), windows: sum(samples, 'onnxserve_drift_windows_total', chosen),
     };
@@ -78,12 +78,12 @@ function about(profile, window, windows) {
 }
 
 // The distributions by measure, those that moved most first: names of the bins, and shares in percent.
-export function shapesOf(profile, window, distances = {}) {
-  const shapes = Object.entries(profile.measures || {}).map(([name, { edges, counts }]) => shape(name, bins(edges), counts, window?.measures?.[name], distances[name]));
+export function shapesOf(profile, window, distances = new Map()) {
+  const shapes = Object.entries(profile.measures || {}).map(([name, { edges, counts }]) => shape(name, bins(edges), counts, own(window?.measures, name), distances.get(name)));
   const labels = Object.entries(profile.labels || {});
   if (labels.length) {
-    const seen = window && [...labels.map(([label]) => window.labels[label] || 0), window.unknown];
-    shapes.push(shape('label', [...labels.map(([label]) => label), 'other'], [...labels.map(([, value]) => value), 0], seen, distances.label));
+    const seen = window && [...labels.map(([label]) => own(window.labels, label) || 0), window.unknown];
+    shapes.push(shape('label', [...labels.map(([label]) => label), 'other'], [...labels.map(([, value]) => value), 0], seen, distances.get('label')));
   }
   return shapes.sort((a, b) => (b.distance ?? -1) - (a.distance ?? -1));
 }

@@ -8,7 +8,7 @@ export function parse(text) {
   for (const line of text.split('\n')) {
     const match = line.startsWith('#') ? null : LINE.exec(line);
     if (match) {
-      const labels = {};
+      const labels = Object.create(null); // a label may have any name
       for (const [, name, value] of (match[2] || '').matchAll(LABEL)) labels[name] = value.replace(ESCAPED, (_, letter) => (letter === 'n' ? '\n' : letter));
       samples.push({ name: match[1], labels, value: Number(match[3]) });
     }

@@ -1,5 +1,7 @@
 // A model as the page knows it: its versions with their roles, and how it fares.
 
+import { own } from './cells.js';
+
 const MUCH_FAILS = 0.01;
 const ORDER = new Intl.Collator('en', { numeric: true });
 
@@ -7,9 +9,9 @@ const ORDER = new Intl.Collator('en', { numeric: true });
 export function models(about, drift) {
   const names = [...new Set([...Object.keys(about.roles), ...about.models.map(({ name }) => name)])].sort();
   return names.map((name) => {
-    const roles = about.roles[name] || {};
-    const own = about.models.filter((state) => state.name === name); // in whatever order TorchServe has them
-    const versions = own.map((state) => ({ ...state, ...drift(name, state.version) })).sort((a, b) => ORDER.compare(a.version, b.version));
+    const roles = own(about.roles, name) || {};
+    const states = about.models.filter((state) => state.name === name); // in whatever order TorchServe has them
+    const versions = states.map((state) => ({ ...state, ...drift(name, state.version) })).sort((a, b) => ORDER.compare(a.version, b.version));
     return { name, roles, stable: roles.stable || versions[0]?.version || '', versions };
   });
 }

@@ -12,7 +12,7 @@ const OF_DOCUMENTS = ['instances', 'inputs']; // names that would make a row a d
 
 export class Playground {
   constructor(models) {
-    this.models = {};
+    this.models = new Map();
     this.build(document.getElementById('playground'));
     this.update(models);
   }
@@ -20,12 +20,12 @@ export class Playground {
   // Takes the models by name, each with its signature and the schemas of its rows, parameters and predictions; a form
   // that still fits is kept.
   update(models) {
-    const chosen = this.select.value, before = JSON.stringify(this.models[chosen]), names = Object.keys(models);
-    if (names.join() !== Object.keys(this.models).join()) {
+    const chosen = this.select.value, before = JSON.stringify(this.models.get(chosen)), names = [...models.keys()];
+    if (names.join() !== [...this.models.keys()].join()) {
       this.select.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
     }
     this.models = models;
-    if (!before || JSON.stringify(models[chosen]) !== before) this.draw();
+    if (!before || JSON.stringify(models.get(chosen)) !== before) this.draw();
   }
 
   build(section) {
@@ -39,8 +39,9 @@ export class Playground {
     this.answer = node('pre', { id: 'play-answer', tabIndex: 0 }, '–');
     this.code = new CodeTabs();
     const head = node('div', { className: 'fields' }, labelled('model', this.select), labelled('key', this.key));
-    this.form = node('form', { id: 'play', noValidate: true }, head, this.row, this.options, node('p', {}, this.button, ' ', this.time));
-    this.refusals = new Refusals(this.form);
+    const foot = node('div'); // a form's own methods are hidden by fields with their names, such as a column `append`
+    this.form = node('form', { id: 'play', noValidate: true }, head, this.row, this.options, node('p', {}, this.button, ' ', this.time), foot);
+    this.refusals = new Refusals(foot);
     const json = node('details', {}, node('summary', {}, 'The answer as JSON'), this.answer);
     const answer = node('div', { className: 'answer' }, node('h3', {}, 'Answer'), this.shown, json, node('h3', {}, 'The same in code'), ...this.code.elements);
     section.setAttribute('aria-labelledby', 'play-title');
@@ -50,7 +51,7 @@ export class Playground {
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.ask(); });
   }
 
-  get model() { return this.models[this.select.value] || {}; }
+  get model() { return this.models.get(this.select.value) || {}; }
 
   draw() {
     this.fields?.close?.();

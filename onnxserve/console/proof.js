@@ -37,7 +37,7 @@ function sentence(evidence) {
 }
 
 function facts({ evidence, golden, signature, provider }) {
-  const certified = evidence.bound !== undefined, digest = element('code', (evidence.model_sha256 || '').slice(0, 12));
+  const certified = evidence.bound !== undefined, digest = element('code', String(evidence.model_sha256 || '').slice(0, 12));
   digest.title = evidence.model_sha256 || '';
   const measured = certified ? [
     ['rows', String(evidence.rows)], ['source', percent(evidence.reference_accuracy)], ['graph', percent(evidence.accuracy)],
@@ -51,7 +51,7 @@ function facts({ evidence, golden, signature, provider }) {
 }
 
 function small(value) {
-  return value === undefined || value === null ? '–' : value.toExponential(1);
+  return typeof value === 'number' ? value.toExponential(1) : '–';
 }
 
 // What each variant that was tried loses, and the limit.

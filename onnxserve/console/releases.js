@@ -2,6 +2,8 @@
 
 import { build, element, keep } from './cells.js';
 
+const KINDS = new Map([['rollback', 'bad'], ['promote', 'good'], ['canary', 'warn'], ['shadow', 'warn']]); // by action
+
 export function parseReleases(text) {
   const events = [];
   for (const line of text.split('\n').filter(Boolean)) {
@@ -28,11 +30,8 @@ function create(event) {
   const time = build('time', { dateTime: event.time, title: event.time, textContent: new Date(event.time).toLocaleString() });
   const what = build('p', {}, element('b', `${event.action} ${event.model} ${event.version}`.trim()), ' ', build('span', { className: 'soft' }, time, event.by ? ` by ${event.by}` : ''));
   const changes = build('ul', {}, ...(event.changes || []).map((change) => element('li', change.startsWith(`${event.model} `) ? change.slice(event.model.length + 1) : change)));
-  const item = build('li', { className: kind(event) }, what);
+  const item = build('li', { className: KINDS.get(event.action) || '' }, what);
   if (event.changes?.length) item.append(changes);
   return item;
 }
 
-function kind({ action }) {
-  return { rollback: 'bad', promote: 'good', canary: 'warn', shadow: 'warn' }[action] || '';
-}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -48,7 +48,7 @@ def _as_section(name: str, value: Any) -> Any:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / "model.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with a mark of Windows, or without
     except FileNotFoundError as error:
         raise DefinitionError(
             "there is no model definition here",
@@ -123,7 +123,7 @@ def _faults(definition: Definition) -> list[str]:
     for field, value in (named | {"quantise.metric": definition.quantise.metric}).items():
         if value and value.count(":") != 1:
             faults.append(f"{field} = {value!r} must be `file.py:name` or `module:name`")
-        elif value.partition(":")[0].endswith(".py") and not (definition.folder / value.partition(":")[0]).is_file():
+        elif is_code_missing(definition.folder, value.partition(":")[0]):
             faults.append(f"{field} = {value!r}: there is no such file in {definition.folder}")
     faults += _reference_faults("source", definition.source, definition.folder)
     if definition.rows.location:
@@ -143,12 +143,18 @@ def _faults(definition: Definition) -> list[str]:
     return [*faults, *_feature_faults(definition)]
 
 
+def is_code_missing(folder: Path, file: str) -> bool:
+    """Return whether a file of code doesn't lie in the model's folder; False for the name of a module."""
+    path = PurePosixPath(file)
+    is_elsewhere = path.is_absolute() or ".." in path.parts
+    return file.endswith(".py") and (is_elsewhere or not (folder / path).is_file())
+
+
 def _reference_faults(field: str, text: str, folder: Path) -> list[str]:
     """Return what is wrong with a function or a location."""
     if is_function(text):
         file = text.partition(":")[0]
-        is_missing = file.endswith(".py") and not (folder / file).is_file()
-        return [f"{field} = {text!r}: there is no such file in {folder}"] if is_missing else []
+        return [f"{field} = {text!r}: there is no such file in {folder}"] if is_code_missing(folder, file) else []
     if is_prediction_log(text):
         return []
     if not is_remote(text) and not is_wild(text) and not (folder / text).exists():

@@ -18,7 +18,7 @@ FIX = "docs/reference/configuration.md explains every field"
 def read_config(path: Path) -> GatewayConfig:
     """Return the file's content with absolute paths; GatewayError names field, reason and fix."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with a mark of Windows, or without
     except OSError as error:
         raise GatewayError(
             "can't read the gateway's file", where=str(path), fix="name one with --gateway-file"
@@ -54,7 +54,9 @@ def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
     def absolute(name: str, *, must_exist: bool = True) -> str:
         path = folder / name if name else None
         if must_exist and path and not path.is_file():
-            raise GatewayError("there is no such file", where=str(path), fix="gateway.toml names it")
+            raise GatewayError(
+                "there is no such file", where=str(path), fix="name the file that is there, in `tls` or `auth.jwt`"
+            )
         return str(path) if path else ""
 
     tls, auth = config.tls, config.auth

@@ -8,7 +8,7 @@ from pathlib import Path
 from onnxserve.definition import read_definition
 from onnxserve.errors import DefinitionError, OnnxserveError
 
-from .watcher import watched_paths
+from .watcher import files_elsewhere, watched_paths
 
 MODELS = Path("models")
 DEFINITION = "model.toml"
@@ -45,4 +45,5 @@ def is_outdated(folder: Path, store: Path) -> bool:
     if not archive.is_file():
         return True
     exported_ns = archive.stat().st_mtime_ns
-    return any(path.stat().st_mtime_ns > exported_ns for path in watched_paths(folder))
+    files = (*watched_paths(folder), *files_elsewhere(folder))
+    return any(path.stat().st_mtime_ns > exported_ns for path in files)

@@ -1,6 +1,7 @@
-"""Which folders have changed files: their times and sizes are polled, which works on every file system.
+"""Which models have changed files: their times and sizes are polled, which works on every file system.
 
-Notifications of the kernel don't come from network mounts and from a container's host.
+Notifications of the kernel don't come from network mounts and from a container's host. A model's files are those of its
+folder, and those elsewhere that its model.toml names.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from typing import NamedTuple
 
 from onnxserve.archive import file_digest
 
+from .named_files import outside_paths
+
 UNWATCHED = "__pycache__"
 
 
 class WatchedFile(NamedTuple):
-    """A file's time and size, and the digest of its content."""
+    """A file's time and size, and what stands for its content."""
 
     modified_ns: int
     size: int
     digest: str
 
 
-Files = dict[str, WatchedFile]  # by path, relative to the folder
+Files = dict[str, WatchedFile]  # by path, relative to the folder; elsewhere absolute
 
 
 class FolderWatcher:
@@ -54,7 +57,10 @@ class FolderWatcher:
 
 
 def read_files(folder: Path, known: Files) -> Files:
-    """Return the files of a folder; the digest of a file that has the time and the size of a `known` one is kept."""
+    """Return a model's files; the digest of a file that has the time and the size of a `known` one is kept.
+
+    Files elsewhere may be large, and no export writes them: their time and size stand for their content.
+    """
     files: Files = {}
     for path in watched_paths(folder):
         with contextlib.suppress(OSError):  # an editor may have just replaced it
@@ -63,11 +69,24 @@ def read_files(folder: Path, known: Files) -> Files:
             if before is None or before[:2] != (status.st_mtime_ns, status.st_size):
                 before = WatchedFile(status.st_mtime_ns, status.st_size, file_digest(path))
             files[name] = before
+    for path in files_elsewhere(folder):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            files[str(path)] = WatchedFile(status.st_mtime_ns, status.st_size, f"{status.st_mtime_ns} {status.st_size}")
     return files
 
 
+def files_elsewhere(folder: Path) -> Iterator[Path]:
+    """Yield the files outside of a model's folder that it is made of."""
+    for path in outside_paths(folder):
+        if path.is_dir():
+            yield from watched_paths(path)
+        elif path.is_file():
+            yield path
+
+
 def watched_paths(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder, without hidden ones, backups and bytecode."""
+    """Yield the files in a folder, without hidden ones, backups and bytecode."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == UNWATCHED for part in parts)

@@ -68,6 +68,15 @@ def test_a_step_counts_when_nginx_reports_it(client, role_store):
     assert not role_store.reconcile()
 
 
+def test_a_model_that_is_named_like_a_property_of_every_object_is_forgotten_too(client, role_store):
+    both = {"demo": STABLE, "constructor": STABLE}
+    role_store.move(lambda roles: Roles(both, roles.generation))
+    assert set(client.get("/v1/models").json()["models"]) == {"demo", "constructor"}
+    role_store.move(stable("1.0"))
+    assert client.get("/v1/models").json()["models"] == ["demo"]
+    assert client.post("/predictions/constructor").status_code == 404
+
+
 def test_a_step_fails_and_nothing_is_recorded_while_nginx_hangs_and_what_comes_late_is_taken_back(client, role_store):
     before = role_store.roles
     with stopped(worker(client)), pytest.raises(GatewayError, match="the gateway does not answer"):

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from onnxserve.gateway.config import Auth
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.browser import WAIT_S, chromium, playground_answer, playground_reply, text
-from tests.helpers.model_server import SERVED, ModelServer, model_server
+from tests.helpers.model_server import INHERITED, SERVED, ModelServer, model_server
 from tests.helpers.playground import choose, opened
 from tests.helpers.task_models import MODELS, picture, sound
 
@@ -225,6 +225,19 @@ def test_an_error_stands_at_its_field_with_place_and_remedy(page):
     choose(page, "detection")
     page.find_element(By.CSS_SELECTOR, "#play [type=submit]").click()
     assert "there is no file: the model reads an image" in invalid(page)[1]
+
+
+def test_names_that_javascript_has_itself_are_names_like_any_other(page, server):
+    choose(page, "constructor", append="3", constructor="2", __proto__="1", toString="0")
+    row = dict(zip(INHERITED, (3, 2, 1, 0), strict=True))
+    assert predictions(page) == server.predictions("constructor", row, top_k=10)
+    assert [line[0] for line in page.execute_script(BARS)] == ["append", "constructor", "__proto__"]
+    assert json.loads(server.upstream.requests[-1].body)["instances"] == [row]
+    code = "return document.getElementById('play-typescript').textContent"
+    assert '"constructor":2,["__proto__"]:1' in page.execute_script(code)
+    choose(page, "constructor", append="")
+    playground_reply(page)
+    assert invalid(page)[0] == "append"
 
 
 def test_an_error_is_gone_with_the_next_answer(page):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 import onnxserve
 from onnxserve.errors import ReleaseError, RowError, ServerError
+from onnxserve.gateway.keys import Key, add
+from tests.helpers.certificates import Authority
 from tests.helpers.plain_http import get
 from tests.helpers.waiting import wait_for
 
@@ -119,6 +123,56 @@ def test_an_archive_that_is_refused_ends_the_start_with_its_reason(archive, next
     with pytest.raises(ServerError, match=r"circle-2\.0\.0\.mar: .*damaged"):
         onnxserve.serve([archive, changed])
     assert list(temporary.iterdir()) == []
+
+
+def test_its_client_has_a_key_and_trusts_its_certificate(archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Authority(tmp_path / "pki").sign("server")
+    secret = add(tmp_path / "keys.json", Key("desk"))
+    gateway: dict[str, dict[str, Any]] = {
+        "tls": {"certificate": "pki/server.pem", "key": "pki/server.key"},
+        "auth": {"required": True, "keys": "keys.json"},
+    }
+    with onnxserve.serve(archive, gateway=gateway, client={"key": secret, "ca": "pki/ca.pem"}) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        assert server.predict("circle", ROWS[:1])[0]["label"] == "inside"
+        assert len(server.client.predict("circle", ROWS)) == len(ROWS)
+        with (
+            onnxserve.Client(server.url, ca="pki/ca.pem") as stranger,
+            pytest.raises(onnxserve.RequestFailed, match="401"),
+        ):
+            stranger.predict("circle", ROWS)
+        with onnxserve.Client(server.url, key=secret) as distrustful, pytest.raises(onnxserve.Unreachable):
+            distrustful.predict("circle", ROWS, timeout_s=1)
+
+
+def test_a_client_that_can_not_be_made_ends_the_start(archive, temporary):
+    gateway = {"tls": {"certificate": str(archive), "key": str(archive)}}
+    with pytest.raises(ServerError, match="no certificate can be read"):
+        onnxserve.serve(archive, gateway=gateway, client={"ca": "nowhere.pem"})
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_has_one_server_at_a_time_and_keeps_what_was_decided(archive, next_archive):
+    with tempfile.TemporaryDirectory() as state:
+        with onnxserve.serve([archive, next_archive], state=state) as first:
+            with pytest.raises(ServerError, match="another server runs with this folder"):
+                onnxserve.serve(archive, state=state)
+            first.promote("circle", "2.0.0")
+            assert first.predict("circle", ROWS[:1]).version == "2.0.0"
+        with onnxserve.serve([archive, next_archive], state=state) as second:
+            assert second.predict("circle", ROWS[:1]).version == "2.0.0"
+
+
+def test_a_copy_of_the_program_that_ends_leaves_its_server(server):
+    child = os.fork()
+    if child == 0:
+        try:
+            server.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert server.predict("circle", ROWS[:1])[0]["label"] == "inside"
 
 
 def test_a_program_that_is_killed_leaves_no_process(archive):

@@ -41,6 +41,9 @@ assert_type(client.predict([]), list[Prediction | RowError])
 assert_type(Prediction(label="sky", score=1).label, Label)
 Prediction(label="cloud", score=1)  # type: ignore[arg-type]
 Row()  # type: ignore[call-arg]
+SegmentClient(Client(), parameters={"top_k": 3})
+SegmentClient(Client(), parameters={"top_k": "many"})  # type: ignore[arg-type]
+SegmentClient(Client(), parameters={"top": 3})  # type: ignore[arg-type]
 Text(text=1)  # type: ignore[arg-type]
 Text(text="good film")
 Picture(image=b"png")
@@ -177,6 +180,7 @@ def test_a_client_in_typescript_is_compiled_and_asks(demo_gateway: TorchServeCli
     assert answers["failure"] == [404, "not_found"]
     assert answers["nobody"] == 0
     assert set(answers["redirects"]) == {"error"}  # another server would get the key
+    assert answers["left"] == [3, 2]  # the first was answered; the end of the stream ends the others
     assert "invalid_header: the value of x-api-key" in answers["secret"]
     assert "geheim" not in answers["secret"]
     assert "foreign_answer" in answers["foreign"]

@@ -19,7 +19,7 @@ from onnxserve_handlers.handler import Handler
 
 from .gateway import JSON, Client, client_of, config, gateway_of
 from .inference import send
-from .task_models import FLOAT, IMAGES, MODELS, SIZE, TaskModel, model_of, picture
+from .task_models import FLOAT, IMAGES, MODELS, SIZE, TaskModel, linear_graph, model_of, picture
 from .upstream import Answer, Upstream, listening
 
 VERSION = "1.0.0"
@@ -36,9 +36,18 @@ def light_graph() -> onnx.ModelProto:
     return model_of(nodes, inputs, outputs, weights=np.array([[1, -1]], np.float32))
 
 
-# The models by name: that of their task, and one whose rows are files and whose requests may have parameters.
+# Names that every object of JavaScript has, and every form.
+INHERITED = ("append", "constructor", "__proto__", "toString")
+# The models by name: that of their task, one whose rows are files and whose requests may have parameters, and one whose
+# names are awkward.
 SERVED = {
     **MODELS,
+    "constructor": TaskModel(
+        *("classification", "table", f"columns = {json.dumps(INHERITED)}"),
+        f'labels = {json.dumps(INHERITED[:3])}\nactivation = "softmax"',
+        lambda: linear_graph("features", np.eye(4, 3)),
+        ([1, 0, 0, 0],),
+    ),
     "pictures": TaskModel("classification", "image", IMAGES, 'labels = ["light", "dark"]', light_graph, (picture(),)),
 }
 

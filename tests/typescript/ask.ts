@@ -1,6 +1,6 @@
 // `node ask.js URL ROWS KEY`: what a written client says of golden rows and of bad ones, as JSON.
 
-import { base64, isRowError, RequestFailed, SegmentClient, type Row } from './client.js';
+import { base64, isRowError, MAX_ROWS, RequestFailed, SegmentClient, type Row } from './client.js';
 
 declare const process: { argv: string[] };
 
@@ -37,6 +37,20 @@ const secret = await reasonOf({ key: 'geheim\u0000' });
 const infinite = await client.predict([[Infinity] as unknown as Row]).then(String, String);
 const foreign = await reasonOf({ fetch: async () => new Response('<html>') });
 
+// Requests that are never answered, and whether the end of their stream ended them.
+const pending = { begun: 0, ended: 0 };
+const silent: typeof fetch = (_, init) => {
+  pending.begun += 1;
+  if (pending.begun === 1) return Promise.resolve(new Response(JSON.stringify({ predictions: Array(MAX_ROWS).fill({ label: 'sky', score: 1 }) })));
+  return new Promise((_, reject) => {
+    init?.signal?.addEventListener('abort', () => {
+      pending.ended += 1;
+      reject(new Error('ended'));
+    });
+  });
+};
+for await (const _ of new SegmentClient({ url, fetch: silent }).stream(many(), 3)) break;
+
 console.log(
   JSON.stringify({
     labels,
@@ -47,6 +61,7 @@ console.log(
     failure: failure instanceof RequestFailed ? [failure.status, failure.type] : String(failure),
     nobody: nobody instanceof RequestFailed ? nobody.status : String(nobody),
     redirects,
+    left: [pending.begun, pending.ended],
     secret,
     foreign,
     infinite,

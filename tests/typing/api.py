@@ -56,6 +56,8 @@ def serving(archive: onnxserve.Archive) -> None:
         assert_type(server.predict("reviews", ["good film"], version="1.0.0"), onnxserve.Predictions)
         assert_type(server.canary("reviews", "1.1.0", 5), list[str])
         assert_type(server.status(), list[VersionStatus])
+    onnxserve.serve(archive, client={"key": "secret", "ca": "ca.pem"})
+    onnxserve.serve(archive, client={"keys": "secret"})  # type: ignore[arg-type]
     onnxserve.serve(3)  # type: ignore[arg-type]
     onnxserve.serve(archive).promote()  # type: ignore[call-arg]
     onnxserve.bake  # type: ignore[attr-defined]  # noqa: B018 - as a user might write it

@@ -3,13 +3,13 @@
 
 import { labelled, node } from './nodes.js';
 
-const WORDS = { top_k: 'labels with scores (0 for all)', dimensions: 'numbers of the vector' };
+const WORDS = new Map([['top_k', 'labels with scores (0 for all)'], ['dimensions', 'numbers of the vector']]);
 const TOP_LABELS = 10;
 
 export class ParameterFields {
   constructor(schemas = {}) {
     this.fields = Object.entries(schemas).map(([name, schema]) => field(name, schema));
-    this.elements = this.fields.map((control) => labelled(WORDS[control.name] || control.name, control));
+    this.elements = this.fields.map((control) => labelled(WORDS.get(control.name) || control.name, control));
   }
 
   // The parameters that aren't empty, null if all are.

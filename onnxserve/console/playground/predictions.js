@@ -22,7 +22,7 @@ export async function shownPredictions(predictions, { rows = [], image = null, l
 async function shownPrediction(prediction, { row, image, labels, most }) {
   const { error, label, labels: names, score, scores, spans, embedding, values, outputs, objects, shares } = prediction || {};
   if (error) return [node('p', { className: 'refusal' }, ...described(error))];
-  const colours = Object.fromEntries(labels.map((name, place) => [name, colour(place)]));
+  const colours = new Map(labels.map((name, place) => [name, colour(place)]));
   const canvas = image && await drawn(image, prediction, labels), picture = canvas ? [canvas] : [];
   if (objects) return [...picture, bars(objects.map((object) => [object.label, object.score]), { colours })];
   if (shares) return [...picture, bars(sorted(shares), { colours })];

@@ -1,7 +1,7 @@
 // TypeScript's types for JSON schemas, as the snippets need them.
 
 const MOST_NAMES = 6, MOST_FIELDS = 12; // that are written out
-const SIMPLE = { string: 'string', number: 'number', integer: 'number', boolean: 'boolean', null: 'null' };
+const SIMPLE = new Map([['string', 'string'], ['number', 'number'], ['integer', 'number'], ['boolean', 'boolean'], ['null', 'null']]);
 
 // Returns the type of a schema; `unknown` for one that says nothing, or more than these words can.
 export function typeOf(schema = {}) {
@@ -9,7 +9,7 @@ export function typeOf(schema = {}) {
   if (schema.enum?.length <= MOST_NAMES) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
   if (Array.isArray(schema.type)) return schema.type.map((type) => typeOf({ type })).join(' | ');
   if (schema.type === 'array') return `Array<${typeOf(schema.items)}>`;
-  return schema.type === 'object' ? objectType(schema) : SIMPLE[schema.type] || 'unknown';
+  return schema.type === 'object' ? objectType(schema) : SIMPLE.get(schema.type) || 'unknown';
 }
 
 function objectType({ properties = {}, required = [], additionalProperties }) {

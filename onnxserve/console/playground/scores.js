@@ -6,8 +6,8 @@ const DIGITS = 4;
 
 // Returns a list of bars of `[name, score]`. `chosen` are the names that the prediction has; `colours` may give one for
 // each name, as drawn over a picture.
-export function bars(entries, { chosen = [], most = 20, colours = {} } = {}) {
-  const list = node('ol', { className: 'scores' }, ...entries.slice(0, most).map(([name, score]) => bar(name, score, chosen.includes(name), colours[name])));
+export function bars(entries, { chosen = [], most = 20, colours = new Map() } = {}) {
+  const list = node('ol', { className: 'scores' }, ...entries.slice(0, most).map(([name, score]) => bar(name, score, chosen.includes(name), colours.get(name))));
   if (entries.length > most) list.append(node('li', { className: 'soft' }, `and ${entries.length - most} more`));
   return list;
 }

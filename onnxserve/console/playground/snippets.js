@@ -4,6 +4,7 @@ import { FILE } from './request.js';
 import { typeOf } from './schema_types.js';
 
 const KEY = 'ONNXSERVE_KEY', HEADER = 'x-api-key';
+const PROTOTYPE = /(?<!\\)"__proto__":/g; // a literal with this name as it is has no such field
 
 export function curl(request) {
   const headers = request.type ? [`-H 'Content-Type: ${request.type}'`] : [];
@@ -50,7 +51,7 @@ export function typescript(request, answer) {
 }
 
 function typescriptBody(request, json, read) {
-  if (request.isJson) return `JSON.stringify(${json.replace(JSON.stringify(FILE), 'content')})`;
+  if (request.isJson) return `JSON.stringify(${json.replace(JSON.stringify(FILE), 'content').replace(PROTOTYPE, '["__proto__"]:')})`;
   return request.text === undefined ? `new Uint8Array(${read})` : JSON.stringify(request.text);
 }
 

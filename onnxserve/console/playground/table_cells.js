@@ -2,7 +2,7 @@
 
 import { node } from './nodes.js';
 
-const NUMBERS = ['number', 'integer'];
+const NUMBERS = ['number', 'integer'], BOOLEANS = new Map([['true', true], ['false', false]]);
 
 export class Cell {
   constructor(column) {
@@ -37,7 +37,7 @@ export class Cell {
 // Returns a cell's JSON value. What doesn't fit the column stays a text, since the server says best what is wrong with it.
 export function cellValue({ type, nullable }, text) {
   if (text === '' && (nullable || NUMBERS.includes(type))) return null;
-  if (type === 'boolean') return { true: true, false: false }[text.toLowerCase()] ?? text;
+  if (type === 'boolean') return BOOLEANS.get(text.toLowerCase()) ?? text;
   if (NUMBERS.includes(type)) return Number.isNaN(Number(text)) ? text : Number(text);
   return type === 'key' && /^\d+$/.test(text) ? Number(text) : text; // a key of the feature store is a number or a text
 }

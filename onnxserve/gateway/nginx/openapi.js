@@ -89,7 +89,7 @@ function formPaths(r, byTask) {
 }
 
 async function openapi(r) {
-  const listed = await models.listed(r), byTask = {};
+  const listed = await models.listed(r), byTask = Object.create(null); // a handler names its task
   const document = {
     openapi: '3.1.0',
     info: { title: 'onnxserve', version: '1', description: 'Models that are served here.' },

@@ -50,6 +50,11 @@ function settle(r, name) {
   } while (routeOf(name) !== route);
 }
 
+// Whether a table has a name itself: every table inherits `constructor`, which a model may be called.
+function has(table, name) {
+  return Object.prototype.hasOwnProperty.call(table, name);
+}
+
 // Another process of nginx may answer meanwhile, so a version is stored before its route and removed after it.
 function apply(r, document) {
   const before = JSON.parse(ngx.shared.roles.get('routes') || '[]');
@@ -58,8 +63,8 @@ function apply(r, document) {
   });
   Object.keys(document.routes).filter((key) => !key.endsWith('/')).forEach((key) => write(r, key, document.routes[key]));
   Object.keys(document.models).forEach((name) => settle(r, name));
-  before.filter((key) => document.routes[key] === undefined).forEach((key) => write(r, key, ''));
-  names().filter((name) => !document.models[name]).forEach((name) => ngx.shared.roles.delete('model ' + name));
+  before.filter((key) => !has(document.routes, key)).forEach((key) => write(r, key, ''));
+  names().filter((name) => !has(document.models, name)).forEach((name) => ngx.shared.roles.delete('model ' + name));
   ngx.shared.roles.set('routes', JSON.stringify(Object.keys(document.routes)));
   ngx.shared.roles.set('generation', String(document.generation));
   ngx.shared.roles.set('digest', document.digest);

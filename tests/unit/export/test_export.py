@@ -73,6 +73,13 @@ def test_a_broken_definition_is_told_without_a_traceback(circle, tmp_path, old, 
         export_changed(circle, old, new, tmp_path / "store")
 
 
+def test_a_store_that_is_no_folder_is_named_before_any_work(circle, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OnnxserveError, match="the store can't be a folder") as caught:
+        export_model(circle, tmp_path / "file", STEPS, print)
+    assert caught.value.where == str(tmp_path / "file")
+
+
 def test_the_same_definition_gives_the_same_archive(definition, archive, tmp_path):
     again = export_model(definition, tmp_path, STEPS, lambda _: None)
     assert again.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()

@@ -43,6 +43,12 @@ def test_the_definitions_we_ship_are_read(name):
     assert read.folder == MODELS / name
 
 
+def test_a_definition_that_an_editor_of_windows_wrote_is_read(tmp_path):
+    text = (GOOD + ROWS + '[output]\ntask = "raw"').replace("\n", "\r\n")
+    (tmp_path / "model.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_definition(tmp_path).name == "demo"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -59,6 +65,9 @@ def test_the_definitions_we_ship_are_read(name):
         (GOOD + '[input]\nkind = "table"', r"missing required field `columns` - at `\$.input`"),
         (GOOD + ROWS + '[output]\ntask = "classification"', r"missing required field `labels` - at `\$.output`"),
         (GOOD.replace("package:factory", "model.py:load"), "there is no such file"),
+        (GOOD.replace("package:factory", "../elsewhere.py:load"), "there is no such file in"),
+        (GOOD + 'handler = "../elsewhere.py:Handler"', "handler = '../elsewhere.py:Handler': there is no such file in"),
+        (GOOD + f'assets = "{__file__}:assets"', "assets = .*: there is no such file in"),
         (
             GOOD.replace("package:factory", "load"),
             "source = 'load' is neither a file in .* nor `file.py:name` or `module:name`",

@@ -45,6 +45,11 @@ def test_a_wrong_traffic_file_is_refused_with_the_field(tmp_path, text, words):
     assert raised.value.where == str(path)
 
 
+def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path):
+    (tmp_path / "gateway.toml").write_bytes(b"\xef\xbb\xbf[listen]\r\nport = 8123\r\n")
+    assert read_config(tmp_path / "gateway.toml").listen.port == 8123
+
+
 def test_a_missing_traffic_file_is_said(tmp_path):
     with pytest.raises(GatewayError, match="can't read the gateway's file"):
         read_config(tmp_path / "no.toml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import msgspec
 import pytest
@@ -26,6 +27,30 @@ def test_a_version_has_its_evidence_and_its_profile(archive, tmp_path):
     assert {"certify", "sources"}.isdisjoint(page["evidence"])
     assert sum(page["profile"]["labels"].values()) == page["profile"]["rows"]
     assert (page["window"], page["reason"]) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "place"),
+    [
+        ("evidence.json", {"summary": {"budget": "1 %"}}, "$.summary.budget"),
+        ("evidence.json", {"summary": {}, "variants": [{"variant": 8}]}, "$.variants[0].variant"),
+        ("evidence.json", {"summary": {}, "parity": {"a": 1}}, "$.parity"),
+        ("evidence.json", [], "Expected `object`"),
+        ("profile.json", {"rows": 5, "measures": {"x": {"edges": [None], "counts": [1]}}}, "edges"),
+        ("profile.json", {"rows": 5, "labels": {"a": "many"}}, "labels"),
+    ],
+)
+def test_a_document_of_another_form_is_the_reason_why_nothing_is_drawn(name, document, place, archive, tmp_path):
+    changed = tmp_path / "circle-1.0.0.mar"
+    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(changed, "w") as after:
+        for member in before.namelist():
+            content = msgspec.json.encode(document) if member == name else before.read(member)
+            after.writestr(member, content)
+    page = version_page(changed, tmp_path, "circle", "1.0.0")
+    assert (page["evidence"], page["profile"]) == (None, None)
+    assert page["reason"].startswith(f"{name} of the archive has another form than the console reads: ")
+    assert place in page["reason"]
+    assert "\n" not in page["reason"]
 
 
 def test_a_file_that_is_no_archive_is_named_as_the_reason(tmp_path):

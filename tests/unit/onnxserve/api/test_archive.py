@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import onnxserve
-from onnxserve.archive import make_key, unpack
+from onnxserve.archive import contents, make_key, unpack, write_archive
 from onnxserve.archive.offline import answers
 from onnxserve.errors import ArchiveError, RowError
 
@@ -28,6 +28,28 @@ def test_it_has_the_name_the_digest_and_the_signature_of_its_file(circle, archiv
     assert circle.signature["output"]["labels"] == ["outside", "inside"]
     assert circle.sha256 == circle.verify().sha256
     assert repr(circle).startswith("<Archive circle 1.0.0, certified: ")
+
+
+@pytest.mark.parametrize(
+    "evidence", [{}, {"summary": 5}, {"summary": {"bound": "much"}}, {"summary": {}, "variants": 1}]
+)
+def test_evidence_of_another_form_is_refused_with_its_place(evidence, archive, tmp_path):
+    members, manifest, _ = contents(archive)
+    path = tmp_path / "circle-1.0.0.mar"
+    write_archive(path, members | {"evidence.json": msgspec.json.encode(evidence)}, manifest)
+    with pytest.raises(ArchiveError, match=r"its evidence has another form: .*(summary|variants)") as caught:
+        onnxserve.Archive(path)
+    assert caught.value.where == str(path)
+    assert caught.value.fix
+
+
+def test_its_path_stays_valid_in_another_folder(archive, monkeypatch, tmp_path):
+    monkeypatch.chdir(archive.parent)
+    near = onnxserve.Archive(archive.name)
+    monkeypatch.chdir(tmp_path)
+    assert near.path == archive
+    assert near.golden_rows
+    assert near.verify().sha256 == near.sha256
 
 
 def test_it_predicts_what_its_handler_answers_in_a_process_of_its_own(circle, tmp_path):

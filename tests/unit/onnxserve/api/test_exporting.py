@@ -131,7 +131,7 @@ def test_a_file_is_imported_into_a_folder_and_exported_with_rows_from_a_file(tmp
         output={"labels": ["low", "high"]},
         draft=True,
     )
-    assert archive.path == Path("model_store/net-1.0.0.mar")
+    assert archive.path == Path("model_store/net-1.0.0.mar").absolute()
     assert sum(archive.evidence["data"]["rows"].values()) == 2
     assert archive.evidence["data"]["location"] == "../../rows.csv"
     assert (tmp_path / "models" / "net" / "model.toml").is_file()

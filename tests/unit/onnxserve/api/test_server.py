@@ -27,7 +27,8 @@ def handler() -> HandlerTransport:
 
 def process_of_no_server() -> Any:
     settings = SimpleNamespace(state=Path("state"))
-    return SimpleNamespace(port=1, console_port=2, settings=settings, log=Path("state/serve.log"), stop=lambda: None)
+    url, console = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    return SimpleNamespace(url=url, console=console, settings=settings, log=Path("state/serve.log"), stop=lambda: None)
 
 
 @pytest.fixture
@@ -101,6 +102,13 @@ def test_a_closed_server_closes_its_client():
     assert server.client._http.is_closed
     with pytest.raises(ServerError, match="the server was closed"):
         server.predict("demo", ROWS)
+
+
+def test_its_client_has_the_settings_that_were_given():
+    server = Server(process_of_no_server(), options={"key": "secret", "timeout_s": 5.0})
+    assert (server.client.settings.key, server.client.settings.timeout_s) == ("secret", 5.0)
+    assert server.client.settings.url == server.url
+    server.close()
 
 
 def test_archives_are_named_one_by_one_or_by_their_folder(archive, next_archive, tmp_path):

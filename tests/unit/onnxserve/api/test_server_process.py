@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onnxserve.api.server_process import environment, gateway_text, start_process
-from onnxserve.errors import GatewayError
+from onnxserve.errors import GatewayError, ServerError
 
 
 def test_it_has_free_ports_unless_they_are_named():
@@ -38,11 +40,30 @@ def test_a_section_that_the_gateway_does_not_have_starts_nothing(gateway, tmp_pa
     assert not (tmp_path / "server" / "serve.log").exists()
 
 
-def test_tls_is_refused_at_once_since_no_client_in_this_program_would_trust_it(tmp_path):
-    for name in ("cert.pem", "key.pem"):
-        (tmp_path / name).touch()
-    tls = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
-    with pytest.raises(GatewayError, match="plain HTTP") as caught:
-        start_process(tmp_path / "store", tmp_path / "server", {"tls": tls})
-    assert "onnxserve serve" in caught.value.fix
+def test_a_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ServerError, match="can't be written") as caught:
+        start_process(tmp_path / "store", tmp_path / "file", {})
+    assert caught.value.where == str(tmp_path / "file")
+
+
+def test_files_of_a_section_are_relative_to_the_present_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jwt = {"issuer": "https://issuer", "jwks": "jwks.json"}
+    sections: dict[str, dict[str, Any]] = {
+        "tls": {"certificate": Path("a.pem"), "key": "/b.pem"},
+        "auth": {"keys": "keys.json", "jwt": jwt},
+    }
+    document = tomllib.loads(gateway_text(sections))
+    assert document["tls"] == {"certificate": str(tmp_path / "a.pem"), "key": "/b.pem"}
+    assert document["auth"]["keys"] == str(tmp_path / "keys.json")
+    assert document["auth"]["jwt"] == {"issuer": "https://issuer", "jwks": str(tmp_path / "jwks.json")}
+    assert tomllib.loads(gateway_text({"predictions": {"folder": ""}}))["predictions"] == {"folder": ""}
+
+
+def test_a_certificate_that_is_not_there_starts_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GatewayError, match="no such file") as caught:
+        start_process(tmp_path / "store", tmp_path / "server", {"tls": {"certificate": "a.pem", "key": "b.pem"}})
+    assert caught.value.where == str(tmp_path / "a.pem")
     assert not (tmp_path / "server" / "serve.log").exists()

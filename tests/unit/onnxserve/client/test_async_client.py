@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -62,11 +63,47 @@ def test_a_stream_that_does_not_block_reads_rows_only_as_it_is_read(server):
         ) as client:
             rows = client.stream("demo", endless())
             answers = [await anext(rows) for _ in range(20)]
-            await rows.aclose()  # type: ignore[attr-defined]  # a generator
+            await rows.aclose()
             assert labels(answers) == ["no", "yes"] * 10
 
     asyncio.run(calls())
     assert len(taken) <= 20 + 4 * 3
+
+
+@pytest.mark.parametrize("how", ["aclosing", "close", "break"])
+def test_a_stream_that_is_left_early_cancels_its_requests(how):
+    asked_rows, ended, all_ended = list[int](), list[str](), asyncio.Event()
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        asked_rows.append(1)
+        if len(asked_rows) == 1:
+            return httpx.Response(200, json={"predictions": [{"label": "no", "score": 1.0}]})
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            if len(ended) == len(asked_rows) - 1:
+                all_ended.set()
+            raise
+        raise AssertionError("nobody waits so long")
+
+    async def asked() -> None:
+        client = AsyncClient("http://server", transport=httpx.MockTransport(slow), rows_per_request=1, concurrency=3)
+        if how == "aclosing":
+            async with aclosing(client.stream("demo", ROWS)) as answers:
+                await anext(answers)
+        elif how == "close":
+            kept = client.stream("demo", ROWS)
+            await anext(kept)
+            await client.close()
+        else:
+            async for _ in client.stream("demo", ROWS):
+                break
+        await asyncio.wait_for(all_ended.wait(), 5)
+
+    asyncio.run(asked())
+    assert len(asked_rows) > 2
+    assert ended == ["cancelled"] * (len(asked_rows) - 1)
 
 
 def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):

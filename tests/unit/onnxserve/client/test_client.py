@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -168,11 +169,11 @@ def test_a_call_without_time_is_not_sent(server):
     assert server.requests == []
 
 
-def test_each_request_may_take_the_time_that_is_left(server):
-    client_of(server).predict("demo", ROWS[:2], timeout_s=3)
-    timeout = server.requests[0].extensions["timeout"]
-    assert 2 < timeout["read"] <= 3
-    assert timeout["connect"] <= 3
+def test_paths_are_those_of_the_folder_in_which_the_client_was_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(url="unix:run/s", ca="ca.pem")
+    monkeypatch.chdir("/")
+    assert (settings.ca, Client("unix:run/s").settings.address.path) == (str(tmp_path / "ca.pem"), Path("/run/s"))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 504, 507])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from onnxserve import Client, RequestFailed, RowError
 from tests.helpers.handler_transport import HandlerTransport, client_of, labels
 from tests.helpers.inference import table_handler
+from tests.helpers.waiting import wait_for
 
 ROWS = [[number - 4.5, 0] for number in range(10)]
 LABELS = ["no"] * 5 + ["yes"] * 5
@@ -32,8 +34,8 @@ def test_a_stream_reads_rows_only_as_it_is_read(server):
     predictions = client_of(server, rows_per_request=4, concurrency=2).stream("demo", endless())
     assert labels(list(itertools.islice(predictions, 20))) == ["no", "yes"] * 10
     assert len(taken) <= 20 + 4 * 3
-    predictions.close()  # type: ignore[attr-defined]  # a generator
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("predict")] == []
+    predictions.close()
+    wait_for(lambda: [thread for thread in threading.enumerate() if thread.name == "predict"] == [], 5)
 
 
 def test_a_stream_counts_its_rows_and_ends_with_the_first_request_that_fails(server):
@@ -57,6 +59,24 @@ def test_a_stream_has_several_requests_under_way(server):
 
     client = Client("http://server", transport=httpx.MockTransport(together), rows_per_request=3, concurrency=3)
     assert labels(list(client.stream("demo", ROWS[:9]))) == LABELS[:9]
+
+
+def test_whoever_leaves_a_stream_waits_for_no_answer():
+    silence = threading.Event()
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        if b"[0]" in request.content:
+            return httpx.Response(200, json={"predictions": [{"label": "no", "score": 1.0}]})
+        silence.wait(30)
+        return httpx.Response(503)
+
+    client = Client("http://server", transport=httpx.MockTransport(silent), rows_per_request=1, concurrency=3)
+    predictions = client.stream("demo", ([number] for number in itertools.count()))
+    assert labels([next(predictions)]) == ["no"]
+    leaving_s = time.monotonic()
+    predictions.close()
+    assert time.monotonic() - leaving_s < 5
+    silence.set()
 
 
 @pytest.mark.parametrize("rows", ["good film", b"\x89PNG", {"a": 1.0}])

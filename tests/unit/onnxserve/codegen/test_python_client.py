@@ -118,6 +118,30 @@ def test_types_are_as_narrow_as_the_schema(load):
     }
 
 
+def test_parameters_go_with_every_request_under_the_models_names(load):
+    server = HandlerTransport(table_handler())
+    source = python_client(contract_of(server.handler))
+    module = load(source)
+    assert module.Parameters.__optional_keys__ == {"top_k"}
+    client = module.DemoClient(Client("http://server", transport=server.transport()), parameters={"top_k": 2})
+    assert [*client.predict_row(module.Row(a=1, b=0)).scores] == ["yes", "no"]
+    assert [[*answer.scores] for answer in client.stream([module.Row(a=-1, b=0)])] == [["no", "yes"]]
+
+
+def test_parameters_of_any_name_and_type_are_declared(load):
+    choice = {"enum": ["fast", "exact"]}
+    odd: dict[str, dict[str, Any]] = {
+        "top-k": {"type": "integer"},
+        "class": choice,
+        "Parameters": {"type": ["number", "null"]},
+    }
+    module = load(python_client(ModelContract("demo", {}, {}, 6, odd)))
+    types = {name: kind.__forward_arg__ for name, kind in module.Parameters.__annotations__.items()}
+    assert types == {"top-k": "int", "class": "Class", "Parameters": "float | None"}
+    assert module.Class.__args__ == ("fast", "exact")
+    assert load(python_client(ModelContract("demo", {}, {}, 6))).Parameters.__annotations__ == {}
+
+
 def test_a_model_without_schemas_takes_and_gives_any_json(load):
     server = HandlerTransport(table_handler())
     module = load(python_client(ModelContract("demo", {}, {}, 6)))
