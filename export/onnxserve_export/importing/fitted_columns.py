@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve_export.sources.pipeline_columns import names_of, readers_of, reads_texts
+from onnxserve_export.sources.pipeline_columns import read_names, readers_of, reads_texts
 from onnxserve_export.sources.vectorisers import lowered_columns
 
 IMPUTER = "SimpleImputer"
@@ -29,7 +29,7 @@ def typed_columns(model: Any) -> list[str | dict[str, Any]]:
         described[name]["lower"] = True
     if not any(described.values()):
         return []
-    return [{"name": name, **described[name]} if described.get(name) else name for name in names_of(model)]
+    return [{"name": name, **described[name]} if described.get(name) else name for name in read_names(model)]
 
 
 def _agreed(entries: Sequence[Entry]) -> Entry:

@@ -16,8 +16,9 @@ import onnx
 
 from onnxserve_export.arrays import Arrays
 
-from .text_imputers import without_text_imputers
-from .vectorisers import in_given_case, word_options
+from .convertible import convertible
+from .model_parts import parts
+from .vectorisers import word_options
 
 OPSET = {"": 20, "ai.onnx.ml": 3}
 BOOSTERS_OPSET = 15  # the newest that onnxmltools writes
@@ -60,7 +61,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
-    model = in_given_case(without_text_imputers(model))
+    model = convertible(model)
     kinds = {
         "U": data_types.StringTensorType,
         "f": data_types.FloatTensorType,
@@ -120,8 +121,7 @@ def exact_nodes(tree_ensemble: Any, *, rounded: bool) -> Iterator[None]:
 
 def check_categories(model: Any) -> None:
     """Raise ValueError for histogram-based trees that split by categories, which the converter takes for numbers."""
-    steps = [step for _, step in getattr(model, "steps", [("", model)])]
-    if any(getattr(step, "is_categorical_", None) is not None for step in steps):
+    if any(getattr(step, "is_categorical_", None) is not None for step in (model, *parts(model))):
         raise ValueError("histogram-based trees that split by categories aren't known to the converter")
 
 
