@@ -2,7 +2,7 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64.
+thresholds, the archive takes float64. Where columns have tensors of their own, no graph does, and the model is refused.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import numpy as np
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.errors import RequestError
 from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
+from onnxserve_handlers.inputs.table_columns import FLOATS
 from onnxserve_handlers.signature import OutputOptions, Signature
 
-from .arrays import Array
+from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
 from .sources.tree_graphs import LEQ, TREES, convert
@@ -53,9 +54,12 @@ def choose_dtype(state: ExportState) -> None:
     options, model = state.definition.input, state.model
     if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
         return
-    if options.tensors != "one" or options.dtype == "float64":
-        return
     rows = islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)
+    if options.tensors == "columns":
+        check_columns(options, model, rows)
+        return
+    if options.dtype == "float64":
+        return
     exact = tables(options, rows, "float64")
     if not len(exact):
         return
@@ -70,13 +74,34 @@ def choose_dtype(state: ExportState) -> None:
         if fault := float64_fault(model, exact):
             raise DefinitionError(
                 f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
-                where=state.definition.source,
+                where=state.source_place,
                 fix=FIX,
             )
         state.definition = msgspec.structs.replace(
             state.definition, input=msgspec.structs.replace(options, dtype="float64")
         )
         state.say(f"      numbers are served in float64: {describe(changed)}")
+
+
+def check_columns(options: TableOptions, model: TreeSource, values: Iterable[Any]) -> None:
+    """Raise DefinitionError if tensors of float32 change a row's answer; a column that asks for them is taken so."""
+    numbers = {column.name for column in options.typed_columns if column.dtype is None and column.own_dtype in FLOATS}
+    columns = tuple(
+        msgspec.structs.replace(column, dtype="float64") if column.name in numbers else column
+        for column in options.typed_columns
+    )
+    exact = tensors_of(msgspec.structs.replace(options, columns=columns), values)
+    if not numbers or not exact:
+        return
+    rounded = exact | {name: exact[name].astype(np.float32) for name in numbers}
+    [answers], [others] = (model.run(arrays).values() for arrays in (exact, rounded))
+    if changed := int(answers_differ(answers, others).sum()):
+        raise DefinitionError(
+            f"in float32, {changed} of {len(answers)} rows get another answer of {model.name} than in float64",
+            where="input.columns",
+            fix="fit the model to numbers that float32 holds, as frame.astype({'age': 'float32'}) gives them; or set "
+            'dtype = "float32" for columns of which clients send such numbers',
+        )
 
 
 def describe(changed: ChangedAnswers) -> str:
@@ -104,15 +129,21 @@ def float64_fault(model: TreeSource, exact: Array) -> str:
 
 
 def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Array:
-    """Return rows as the graph would get them, shape (rows, columns); rows that the handler refuses are left out."""
+    """Return rows as the graph would get them, shape (rows, columns)."""
+    tensors = tensors_of(msgspec.structs.replace(options, dtype=dtype), values)
+    return tensors.get(FEATURES, np.empty((0, len(options.columns))))
+
+
+def tensors_of(options: TableOptions, values: Iterable[Any]) -> Arrays:
+    """Return the handler's tensors for rows; those that it refuses are left out, and without any there are none."""
     hooks = TableInput()
-    record = msgspec.structs.replace(options, dtype=dtype)
-    hooks.signature = Signature("", "", "", "", record, OutputOptions(), (), (), 1)
+    hooks.signature = Signature("", "", "", "", options, OutputOptions(), (), (), 1)
     hooks.prepare()
     instances = list(values)
     checked = hooks.check_all(instances, range(len(instances)))
     rows = [row for row in checked if not isinstance(row, RequestError)]
-    return hooks.tensors(rows)[FEATURES] if rows else np.empty((0, len(hooks.columns)))
+    tensors = hooks.tensors(rows) if rows else {}
+    return {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in tensors.items()}
 
 
 def compare_precisions(model: TreeSource, exact: Array) -> ChangedAnswers:

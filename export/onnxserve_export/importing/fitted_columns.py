@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxserve_export.sources.functions import least_number
 from onnxserve_export.sources.pipeline_columns import read_names, readers_of, reads_texts
 from onnxserve_export.sources.vectorisers import lowered_columns
 
@@ -62,7 +63,9 @@ def _entry(place: int, chain: Sequence[Any]) -> Entry:
 
 
 def _known(place: int, step: Any) -> Entry:
-    """Return what an encoder knows of one of its columns, nothing for another step."""
+    """Return what a function or an encoder knows of one of its columns, nothing for another step."""
+    if (least := least_number(step)) is not None:
+        return {"minimum": least}
     known = getattr(step, "categories_", None)
     if known is None or not any(isinstance(category, str) for category in known[place]):
         return {}

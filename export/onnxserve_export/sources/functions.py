@@ -32,6 +32,9 @@ FUNCTIONS: Mapping[str, Sequence[Node]] = {
     "square": [("Pow", 2.0)],
     "tanh": [("Tanh", None)],
 }
+SMALLEST = float(np.finfo(np.float32).tiny)
+# The least number of which each gives a number.
+DOMAINS = {"log": SMALLEST, "log10": SMALLEST, "log1p": -1 + 2.0**-24, "log2": SMALLEST, "sqrt": 0.0}
 
 
 def check_functions(model: Any) -> None:
@@ -55,6 +58,11 @@ def nodes_of(step: Any) -> Sequence[Node]:
     """Return the nodes for a step's function; none for another than those above."""
     is_numpy = isinstance(step.func, np.ufunc) and not step.kw_args
     return FUNCTIONS.get(step.func.__name__, ()) if is_numpy else ()
+
+
+def least_number(step: Any) -> float | None:
+    """Return the least number of which a step's function gives a number; None where it takes any."""
+    return DOMAINS.get(step.func.__name__) if is_function(step) and step.func is not None else None
 
 
 def write_function(step: Any) -> None:

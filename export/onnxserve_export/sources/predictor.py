@@ -57,6 +57,7 @@ def predictor(model: Any, library: str) -> Callable[[Array], Any]:
             f"{type(model).__name__} classifies several targets", fix="import a model for each target"
         )
     if hasattr(model, "predict_proba"):
+        check_multilabel(model)
         return model.predict_proba  # type: ignore[no-any-return]
     if library == "xgboost" and type(model).__name__ == "Booster":
         import xgboost
@@ -72,6 +73,15 @@ def predictor(model: Any, library: str) -> Callable[[Array], Any]:
     if hasattr(model, "predict"):
         return model.predict  # type: ignore[no-any-return]
     raise no_answers(model)
+
+
+def check_multilabel(model: Any) -> None:
+    """Raise DefinitionError for a network of several labels a row, of which the converter's graph has no scores."""
+    last = steps_of(model)[-1]
+    if getattr(last, "out_activation_", "") == "logistic" and last.n_outputs_ > 1:
+        name = type(last).__name__
+        fix = f"fit it within sklearn.multiclass.OneVsRestClassifier({name}(…))"
+        raise DefinitionError(f"{name} was fitted to several labels a row", fix=fix)
 
 
 def _value_predictor(model: Any) -> Callable[[Array], Any]:
