@@ -8,7 +8,7 @@ from typing import Any
 from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Array
 
-from .model_parts import steps_of
+from .model_parts import parts, steps_of
 
 # Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.
 SCORELESS = {"multi:softmax": "multi:softprob", "binary:hinge": "binary:logistic", "binary:logitraw": "binary:logistic"}
@@ -58,6 +58,7 @@ def predictor(model: Any, library: str) -> Callable[[Array], Any]:
         )
     if hasattr(model, "predict_proba"):
         check_multilabel(model)
+        check_calibrated(model)
         return model.predict_proba  # type: ignore[no-any-return]
     if library == "xgboost" and type(model).__name__ == "Booster":
         import xgboost
@@ -82,6 +83,15 @@ def check_multilabel(model: Any) -> None:
         name = type(last).__name__
         fix = f"fit it within sklearn.multiclass.OneVsRestClassifier({name}(…))"
         raise DefinitionError(f"{name} was fitted to several labels a row", fix=fix)
+
+
+def check_calibrated(model: Any) -> None:
+    """Raise DefinitionError for a calibrated pipeline, whose last step's raw scores the converter doesn't ask for."""
+    for part in (model, *parts(model)):
+        if any(len(steps_of(member.estimator)) > 1 for member in getattr(part, "calibrated_classifiers_", ())):
+            name = type(part).__name__
+            fix = f"fit it as the last step of the pipeline: make_pipeline(…, {name}(…))"
+            raise DefinitionError(f"{name} was fitted around a pipeline, which has no graph", fix=fix)
 
 
 def _value_predictor(model: Any) -> Callable[[Array], Any]:

@@ -56,6 +56,27 @@ def test_a_model_that_answers_the_rows_of_its_fit_alone_is_refused(module, name,
     assert fix in caught.value.fix
 
 
+def test_a_calibrated_pipeline_is_refused_with_the_order_that_is_taken():
+    calibration, pipeline, preprocessing = (
+        importlib.import_module(f"sklearn.{name}") for name in ("calibration", "pipeline", "preprocessing")
+    )
+    scaled = pipeline.make_pipeline(preprocessing.StandardScaler(), sklearn_linear.LogisticRegression())
+    with pytest.raises(DefinitionError, match="CalibratedClassifierCV was fitted around a pipeline") as caught:
+        TreeSource(calibration.CalibratedClassifierCV(scaled, cv=2).fit(TABLE, CLASSES))
+    assert "make_pipeline(…, CalibratedClassifierCV(…))" in caught.value.fix
+    alone = calibration.CalibratedClassifierCV(sklearn_linear.LogisticRegression(), cv=2)
+    last = pipeline.make_pipeline(preprocessing.StandardScaler(), alone).fit(TABLE, CLASSES)
+    assert TreeSource(last).run(ROWS)["scores"].shape == (len(ROWS["features"]), 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_network_of_several_labels_a_row_is_refused_with_what_is_taken():
+    network = importlib.import_module("sklearn.neural_network").MLPClassifier((2,), max_iter=2)
+    with pytest.raises(DefinitionError, match="several labels a row") as caught:
+        TreeSource(network.fit(TABLE, np.stack([CLASSES > 0, CLASSES > 1], axis=1).astype(int)))
+    assert "OneVsRestClassifier(MLPClassifier(…))" in caught.value.fix
+
+
 def test_a_vote_without_scores_is_to_be_a_soft_one():
     members = [("a", sklearn_linear.LogisticRegression()), ("b", sklearn_linear.RidgeClassifier())]
     with pytest.raises(DefinitionError, match="VotingClassifier gives labels without scores") as caught:
