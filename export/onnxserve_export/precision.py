@@ -2,7 +2,8 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64. Where columns have tensors of their own, no graph does, and the model is refused.
+thresholds, the archive takes float64. Where columns have tensors of their own, no graph does; the model is refused if
+more answers change than its budget allows.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
 from onnxserve_handlers.inputs.table_columns import FLOATS
 from onnxserve_handlers.signature import OutputOptions, Signature
 
+from .acceptance import budget_of
 from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
 from .sources.tree_graphs import LEQ, TREES, convert
-from .sources.trees import TreeSource
+from .sources.trees import SCORES, TreeSource
 
 MOST_ROWS, MOST_THRESHOLDS = 1000, 256
 SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
@@ -35,6 +37,10 @@ TOLERANCE = 1e-5  # of the answers' largest size
 FIX = (
     'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
     "model to rounded numbers"
+)
+COLUMNS_FIX = (
+    "fit the model to numbers that float32 holds, as frame.astype({'age': 'float32'}) gives them; or set "
+    'dtype = "float32" for columns of which clients send such numbers'
 )
 Precision = Literal["float32", "float64"]
 
@@ -56,7 +62,7 @@ def choose_dtype(state: ExportState) -> None:
         return
     rows = islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)
     if options.tensors == "columns":
-        check_columns(options, model, rows)
+        check_columns(state, options, rows)
         return
     if options.dtype == "float64":
         return
@@ -83,8 +89,11 @@ def choose_dtype(state: ExportState) -> None:
         state.say(f"      numbers are served in float64: {describe(changed)}")
 
 
-def check_columns(options: TableOptions, model: TreeSource, values: Iterable[Any]) -> None:
-    """Raise DefinitionError if tensors of float32 change a row's answer; a column that asks for them is taken so."""
+def check_columns(state: ExportState, options: TableOptions, values: Iterable[Any]) -> None:
+    """Say how many rows' outputs tensors of float32 change; DefinitionError if more answers than the budget allows.
+
+    A column that asks for float32 is taken so. No graph takes float64 here: its steps have no kernels for it.
+    """
     numbers = {column.name for column in options.typed_columns if column.dtype is None and column.own_dtype in FLOATS}
     columns = tuple(
         msgspec.structs.replace(column, dtype="float64") if column.name in numbers else column
@@ -94,14 +103,18 @@ def check_columns(options: TableOptions, model: TreeSource, values: Iterable[Any
     if not numbers or not exact:
         return
     rounded = exact | {name: exact[name].astype(np.float32) for name in numbers}
-    [answers], [others] = (model.run(arrays).values() for arrays in (exact, rounded))
-    if changed := int(answers_differ(answers, others).sum()):
-        raise DefinitionError(
-            f"in float32, {changed} of {len(answers)} rows get another answer of {model.name} than in float64",
-            where="input.columns",
-            fix="fit the model to numbers that float32 holds, as frame.astype({'age': 'float32'}) gives them; or set "
-            'dtype = "float32" for columns of which clients send such numbers',
-        )
+    [(name, expected)], [others] = state.model.run(exact).items(), state.model.run(rounded).values()
+    moved = answers_differ(expected, others)
+    if not moved.any():
+        return
+    changed = int((expected.argmax(axis=1) != others.argmax(axis=1)).sum() if name == SCORES else moved.sum())
+    what = (
+        f"in float32, {int(moved.sum())} of {len(moved)} rows get other {name} of {state.model.name} than in float64, "
+        f"and {changed} another answer"
+    )
+    if changed > budget_of(state.definition) * len(moved):
+        raise DefinitionError(what, where="input.columns", fix=COLUMNS_FIX)
+    state.say(f"      {what}")
 
 
 def describe(changed: ChangedAnswers) -> str:
