@@ -7,7 +7,6 @@ texts, which are checked as those of any handler. The other end is `hook_process
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxserve.archive import package
+from onnxserve.archive.confined import python_command
 from onnxserve.archive.proof import ProofArray
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
@@ -80,7 +80,7 @@ class HookProcess:
     def __init__(self, folder: Path) -> None:
         self._folder, self._log = folder, tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._connection, other_end = Pipe()
-        command = [sys.executable, "-P", "-m", MODULE, str(folder), str(other_end.fileno())]
+        command = python_command("-P", "-m", MODULE, str(folder), str(other_end.fileno()))
         with other_end:
             self._process = subprocess.Popen(
                 command,

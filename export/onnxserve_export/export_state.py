@@ -128,6 +128,11 @@ class ExportState:
         return OPENVINO if self.definition.serve.provider == OPENVINO else CPU
 
     @property
+    def source_place(self) -> str:
+        """Where the model is, as messages say it: its path on this machine, or what the definition names."""
+        return str(self.source_file or self.definition.source)
+
+    @property
     def rows_place(self) -> str:
         """Where the rows are, as messages say it: their path on this machine, or what the definition names."""
         return str(self.row_files or self.definition.rows.location)

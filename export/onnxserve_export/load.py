@@ -19,9 +19,9 @@ def call(state: ExportState) -> None:
     seed_all(SEED)
     # In memory, since training is the definition's own affair; the other subsets stay on disk.
     offered = {"sources": state.sources, "fit": [(row.value, row.label) for row in state.split.fit]}
-    source, trust = str(state.source_file or definition.source), state.options.trust
+    trust = state.options.trust
     state.model = state.memory.model or open_source(
-        source, definition.folder, offered, definition.source_outputs, trust=trust
+        state.source_place, definition.folder, offered, definition.source_outputs, trust=trust
     )
     state.model.runs_alone = definition.serve.batch_size == 1
     choose_dtype(state)

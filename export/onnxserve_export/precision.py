@@ -2,7 +2,8 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64.
+thresholds, the archive takes float64. Where columns have tensors of their own, no graph does; the model is refused if
+more answers change than its budget allows.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ import numpy as np
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.errors import RequestError
 from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
+from onnxserve_handlers.inputs.table_columns import FLOATS
 from onnxserve_handlers.signature import OutputOptions, Signature
 
-from .arrays import Array
+from .acceptance import budget_of
+from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
 from .sources.tree_graphs import LEQ, TREES, convert
-from .sources.trees import TreeSource
+from .sources.trees import SCORES, TreeSource
 
 MOST_ROWS, MOST_THRESHOLDS = 1000, 256
 SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
@@ -34,6 +37,10 @@ TOLERANCE = 1e-5  # of the answers' largest size
 FIX = (
     'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
     "model to rounded numbers"
+)
+COLUMNS_FIX = (
+    "fit the model to numbers that float32 holds, as frame.astype({'age': 'float32'}) gives them; or set "
+    'dtype = "float32" for columns of which clients send such numbers'
 )
 Precision = Literal["float32", "float64"]
 
@@ -53,9 +60,12 @@ def choose_dtype(state: ExportState) -> None:
     options, model = state.definition.input, state.model
     if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
         return
-    if options.tensors != "one" or options.dtype == "float64":
-        return
     rows = islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)
+    if options.tensors == "columns":
+        check_columns(state, options, rows)
+        return
+    if options.dtype == "float64":
+        return
     exact = tables(options, rows, "float64")
     if not len(exact):
         return
@@ -70,13 +80,41 @@ def choose_dtype(state: ExportState) -> None:
         if fault := float64_fault(model, exact):
             raise DefinitionError(
                 f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
-                where=state.definition.source,
+                where=state.source_place,
                 fix=FIX,
             )
         state.definition = msgspec.structs.replace(
             state.definition, input=msgspec.structs.replace(options, dtype="float64")
         )
         state.say(f"      numbers are served in float64: {describe(changed)}")
+
+
+def check_columns(state: ExportState, options: TableOptions, values: Iterable[Any]) -> None:
+    """Say how many rows' outputs tensors of float32 change; DefinitionError if more answers than the budget allows.
+
+    A column that asks for float32 is taken so. No graph takes float64 here: its steps have no kernels for it.
+    """
+    numbers = {column.name for column in options.typed_columns if column.dtype is None and column.own_dtype in FLOATS}
+    columns = tuple(
+        msgspec.structs.replace(column, dtype="float64") if column.name in numbers else column
+        for column in options.typed_columns
+    )
+    exact = tensors_of(msgspec.structs.replace(options, columns=columns), values)
+    if not numbers or not exact:
+        return
+    rounded = exact | {name: exact[name].astype(np.float32) for name in numbers}
+    [(name, expected)], [others] = state.model.run(exact).items(), state.model.run(rounded).values()
+    moved = answers_differ(expected, others)
+    if not moved.any():
+        return
+    changed = int((expected.argmax(axis=1) != others.argmax(axis=1)).sum() if name == SCORES else moved.sum())
+    what = (
+        f"in float32, {int(moved.sum())} of {len(moved)} rows get other {name} of {state.model.name} than in float64, "
+        f"and {changed} another answer"
+    )
+    if changed > budget_of(state.definition) * len(moved):
+        raise DefinitionError(what, where="input.columns", fix=COLUMNS_FIX)
+    state.say(f"      {what}")
 
 
 def describe(changed: ChangedAnswers) -> str:
@@ -104,15 +142,21 @@ def float64_fault(model: TreeSource, exact: Array) -> str:
 
 
 def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Array:
-    """Return rows as the graph would get them, shape (rows, columns); rows that the handler refuses are left out."""
+    """Return rows as the graph would get them, shape (rows, columns)."""
+    tensors = tensors_of(msgspec.structs.replace(options, dtype=dtype), values)
+    return tensors.get(FEATURES, np.empty((0, len(options.columns))))
+
+
+def tensors_of(options: TableOptions, values: Iterable[Any]) -> Arrays:
+    """Return the handler's tensors for rows; those that it refuses are left out, and without any there are none."""
     hooks = TableInput()
-    record = msgspec.structs.replace(options, dtype=dtype)
-    hooks.signature = Signature("", "", "", "", record, OutputOptions(), (), (), 1)
+    hooks.signature = Signature("", "", "", "", options, OutputOptions(), (), (), 1)
     hooks.prepare()
     instances = list(values)
     checked = hooks.check_all(instances, range(len(instances)))
     rows = [row for row in checked if not isinstance(row, RequestError)]
-    return hooks.tensors(rows)[FEATURES] if rows else np.empty((0, len(hooks.columns)))
+    tensors = hooks.tensors(rows) if rows else {}
+    return {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in tensors.items()}
 
 
 def compare_precisions(model: TreeSource, exact: Array) -> ChangedAnswers:

@@ -108,7 +108,7 @@ def call(state: ExportState) -> None:
             fix=MIXED if state.split.total else f"random rows may be far from any real one: give rows. Else {MIXED}",
         )
     if fault := state.task.outputs_fault(probe):
-        raise DefinitionError(fault, where=state.definition.source)
+        raise DefinitionError(fault, where=state.source_place)
     if state.definition.output.logit_activation:
         _state_activation(state, main(typical_outputs(state)))
     state.opened = opened_task(state)

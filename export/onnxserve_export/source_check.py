@@ -18,7 +18,7 @@ from .sources import SourceModel
 def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
     """Yield everything that is wrong with the source's inputs and outputs on small batches."""
     yield from undeclared_axes(state, batches)
-    where = state.definition.source
+    where = state.source_place
     try:
         if state.definition.serve.batch_size == 1:
             state.model.unbatched = unbatched_outputs(state.model, batches)

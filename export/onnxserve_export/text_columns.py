@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from onnxserve.errors import DefinitionError
-from onnxserve_handlers.inputs.table import TableInput, TableOptions
+from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_cells import sample_cell
 from onnxserve_handlers.inputs.table_columns import Column
-from onnxserve_handlers.signature import OutputOptions, Signature
 
 from .arrays import Arrays
 from .export_state import ExportState
-from .precision import answers_differ
+from .precision import answers_differ, tensors_of
 from .run import run_graph
 from .sources.pipeline_columns import reads_texts
 from .sources.trees import TreeSource
@@ -47,13 +46,13 @@ def check_texts(state: ExportState) -> None:
         return
     check_case(options, model.model)
     texts = list(dict.fromkeys(probes(model.model)))
-    arrays = tensors_of(options, texts)
+    arrays = tensors_of(options, rows_of(options, texts))
     wrong = [text for text, differs in zip(texts, texts_differ(model, arrays), strict=True) if differs]
     if wrong:
         shown = ", ".join(map(repr, wrong[:SHOWN]))
         raise DefinitionError(
             f"the graph answers {len(wrong)} of {len(texts)} texts otherwise than {model.name}, such as {shown}",
-            where=state.definition.source,
+            where=state.source_place,
             fix=r"fit the vectoriser with token_pattern=r'(?u)\b\w\w+\b', which is the default, and ngram_range=(1, 1)",
         )
     state.say(f"      the graph answers {len(texts)} texts as {model.name} does, made of the words that it knows")
@@ -87,15 +86,10 @@ def probes(model: Any) -> Iterator[str]:
         yield " ".join(words)
 
 
-def tensors_of(options: TableOptions, texts: Sequence[str]) -> Arrays:
-    """Return the handler's tensors for rows of which every column of texts has the same text."""
+def rows_of(options: TableOptions, texts: Sequence[str]) -> list[list[Any]]:
+    """Return rows of which every column of texts has the same text."""
     draws = np.random.default_rng(SEED)
-    hooks = TableInput()
-    hooks.signature = Signature("", "", "", "", options, OutputOptions(), (), (), 1)
-    hooks.prepare()
-    rows = [[_cell(column, text, draws) for column in options.typed_columns] for text in texts]
-    tensors = hooks.tensors([hooks.check(row, "row") for row in rows])
-    return {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in tensors.items()}
+    return [[_cell(column, text, draws) for column in options.typed_columns] for text in texts]
 
 
 def _cell(column: Column, text: str, draws: np.random.Generator) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from onnxserve.errors import ArchiveError
+
+from .confined import python_command
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,7 +62,7 @@ def _run_python(folder: Path, command: str, *words: str, variables: Mapping[str,
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment |= variables
     completed = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        python_command(*words), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if completed.returncode != 0:
         lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]

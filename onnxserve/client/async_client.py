@@ -77,7 +77,10 @@ class AsyncClient:
         return await self.model(model).predict(rows, timeout_s=timeout_s)
 
     def stream(self, model: str, rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Prediction | RowError]:
-        """Yield a prediction or an error for each row, in order, as `Client.stream` does; `aclose` cancels the requests under way."""
+        """Yield a prediction or an error for each row, in order, as `Client.stream` does.
+
+        `aclose` cancels the requests under way.
+        """
         return self.model(model).stream(rows)
 
     async def infer(self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:

@@ -113,6 +113,38 @@ def test_texts_beside_numbers_and_categories_are_proven_and_answer_as_their_pipe
     check(ask(instances), model, rows)
 
 
+def test_stop_words_logarithms_and_columns_that_are_dropped_need_no_word_about_them(imported, tmp_path):
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    words = text.TfidfVectorizer(stop_words=["the", "a", "ist"], ngram_range=(1, 2), sublinear_tf=True, max_df=0.9)
+    branches = [
+        ("words", words, "review"),
+        ("income", preprocessing.FunctionTransformer(np.log1p), ["income"]),
+        ("none", "drop", ["note"]),
+    ]
+    model = pipeline.make_pipeline(compose.ColumnTransformer(branches), linear.LogisticRegression(C=10))
+
+    def frame(count: int, seed: int) -> tuple[Any, list[str]]:
+        draws, (texts, labels) = np.random.default_rng(seed), reviews(count, seed)
+        columns = {
+            "id": np.arange(count),
+            "review": texts,
+            "note": "x",
+            "income": draws.lognormal(3, 1, count).round(2),
+        }
+        return pd.DataFrame(columns), labels
+
+    skops.dump(model.fit(*frame(300, 0)), tmp_path / "shop.skops")
+    rows, labels = frame(200, 1)
+    rows.assign(label=labels).to_csv(tmp_path / "rows.csv", index=False)
+    printed, signature, ask = imported("shop.skops", "--trust", "--rows", "rows.csv")
+    assert printed["proof"] == "parity"
+    names = [column["name"] for column in signature["input"]["columns"]]
+    assert names == ["review", "income"]
+    rows, _ = frame(30, 2)
+    rows.loc[0, "review"] = "the GUT ist the gut, schön a"
+    check(ask(json.loads(rows[names].to_json(orient="records"))), model, rows)
+
+
 def test_a_table_with_gaps_needs_no_word_about_them(imported, tmp_path):
     lightgbm = pytest.importorskip("lightgbm")
     draws = np.random.default_rng(0)

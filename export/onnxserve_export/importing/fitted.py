@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxserve_export.sources.pipeline_columns import branches_of, has_names, names_of
-from onnxserve_export.sources.trees import TreeSource, is_classifier, objective
+from onnxserve_export.sources.pipeline_columns import read_names, takes_frame
+from onnxserve_export.sources.predictor import is_classifier, objective, value_method
+from onnxserve_export.sources.trees import TreeSource
 
 from .fitted_columns import typed_columns
 from .outline import Outline
@@ -17,7 +18,7 @@ def read_fitted(outline: Outline, source: TreeSource) -> None:
     outline.add("input.kind", "table", f"{source.name} takes a table")
     read_columns(outline, model)
     if not is_classifier(model, source.name):
-        outline.add("output.task", "regression", f"{type(model).__name__} gives values")
+        outline.add("output.task", "regression", f"{type(model).__name__} gives {_values_of(source)}")
         return
     if getattr(model, "multilabel_", False):
         outline.add("output.task", "multilabel", f"{type(model).__name__} was fitted to several labels a row")
@@ -26,30 +27,42 @@ def read_fitted(outline: Outline, source: TreeSource) -> None:
     if classes is not None:
         outline.add("output.labels", [str(label) for label in classes], "the model's classes_")
     else:
-        outline.ask("output.labels", f"a booster has no names of classes; its objective is {objective(model)}")
+        is_booster = type(model).__name__ == "Booster"
+        kind = f"a booster has no names of classes; its objective is {objective(model)}" if is_booster else ""
+        outline.ask("output.labels", kind or f"{type(model).__name__} has no names of classes")
+
+
+def _values_of(source: TreeSource) -> str:
+    """Return what the values of a model without classes are."""
+    method = value_method(source.model) if source.name == "scikit-learn" else ""
+    known = {"decision_function": "scores: below 0 is an outlier", "transform": "the distances to its centres"}
+    return known.get(method, "values")
 
 
 def read_columns(outline: Outline, model: Any) -> None:
     """Read names and types of the columns; names that the user gives stand for the model's own, in its order."""
     names, origin = columns_of(model)
-    typed = typed_columns(model)
-    given = outline.get("input.columns", [])
-    may_rename = not (branches_of(model) and has_names(model)) or given == names_of(model)
-    if may_rename and typed and len(given) == len(typed) and all(isinstance(column, str) for column in given):
-        columns = [
-            {**column, "name": name} if isinstance(column, dict) else name
-            for name, column in zip(given, typed, strict=True)
-        ]
-        outline.replace("input.columns", columns)
-    elif typed:
-        outline.add("input.columns", typed, "what the pipeline's first steps know of them")
+    typed, given, why = typed_columns(model), outline.get("input.columns", []), ""
+    if takes_frame(model):
+        outline.add("input.tensors", "columns", "the pipeline reads its columns by their names")
+        read = read_names(model)
+        if dropped := [name for name in names if name not in read]:
+            why = f"without those that the pipeline drops: {', '.join(dropped)}"
+        if given in (names, read):
+            outline.replace("input.columns", typed or read, why)
+        names, origin = read, "; ".join(filter(None, (origin, why)))
+    elif typed and len(given) == len(typed) and all(isinstance(column, str) for column in given):
+        outline.replace("input.columns", [_renamed(column, name) for name, column in zip(given, typed, strict=True)])
+    if typed:
+        outline.add("input.columns", typed, "; ".join(filter(None, ("what the pipeline's first steps know", why))))
     elif names:
         outline.add("input.columns", names, origin)
-    has_texts = any(isinstance(column, dict) and column.get("type") == "text" for column in typed)
-    if has_texts:
+    if any(isinstance(column, dict) and column.get("type") == "text" for column in typed):
         outline.add("input.tensors", "columns", "texts are tensors of their own")
-    elif branches_of(model) and has_names(model):
-        outline.add("input.tensors", "columns", "the pipeline reads its columns by their names")
+
+
+def _renamed(column: str | dict[str, Any], name: str) -> str | dict[str, Any]:
+    return {**column, "name": name} if isinstance(column, dict) else name
 
 
 def columns_of(model: Any) -> tuple[list[str], str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxserve_export.sources.pipeline_columns import names_of, readers_of, reads_texts
+from onnxserve_export.sources.functions import least_number
+from onnxserve_export.sources.pipeline_columns import read_names, readers_of, reads_texts
 from onnxserve_export.sources.vectorisers import lowered_columns
 
 IMPUTER = "SimpleImputer"
@@ -29,7 +30,7 @@ def typed_columns(model: Any) -> list[str | dict[str, Any]]:
         described[name]["lower"] = True
     if not any(described.values()):
         return []
-    return [{"name": name, **described[name]} if described.get(name) else name for name in names_of(model)]
+    return [{"name": name, **described[name]} if described.get(name) else name for name in read_names(model)]
 
 
 def _agreed(entries: Sequence[Entry]) -> Entry:
@@ -62,7 +63,9 @@ def _entry(place: int, chain: Sequence[Any]) -> Entry:
 
 
 def _known(place: int, step: Any) -> Entry:
-    """Return what an encoder knows of one of its columns, nothing for another step."""
+    """Return what a function or an encoder knows of one of its columns, nothing for another step."""
+    if (least := least_number(step)) is not None:
+        return {"minimum": least}
     known = getattr(step, "categories_", None)
     if known is None or not any(isinstance(category, str) for category in known[place]):
         return {}

@@ -7,20 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .model_parts import steps_of
+
 VECTORISERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+VOTING = "Voting"  # begins the names of ensembles whose members read the same table
 TEXT = "text"  # the column of a model that was fitted to texts alone, whose column has no name
-
-
-def steps_of(part: Any) -> list[Any]:
-    """Return the steps of a pipeline in their order; a model that is no pipeline is its only step."""
-    return [step for _, step in part.steps] if hasattr(part, "steps") else [part]
-
-
-def parts(model: Any) -> list[Any]:
-    """Return the steps of a pipeline, a ColumnTransformer or a FeatureUnion, and theirs, the outer ones first."""
-    fields = ("steps", "transformers_", "transformer_list")
-    own = [entry[1] for field in fields for entry in getattr(model, field, ())]
-    return [part for step in own for part in (step, *parts(step))]
+DROP = "drop"
 
 
 def is_vectoriser(step: Any) -> bool:
@@ -28,10 +20,16 @@ def is_vectoriser(step: Any) -> bool:
     return any(cls.__name__ in VECTORISERS for cls in type(step).__mro__)
 
 
+def voters(part: Any) -> list[Any]:
+    """Return the fitted members of a vote, which all read what it reads; empty for another model."""
+    return list(part.estimators_) if type(part).__name__.startswith(VOTING) else []
+
+
 def reads_texts(part: Any) -> bool:
     """Return whether a model or step takes a list of texts in place of a table."""
     first = steps_of(part)[0]
-    return is_vectoriser(first) or any(reads_texts(step) for _, step in getattr(first, "transformer_list", ()))
+    inner = [step for _, step in getattr(first, "transformer_list", ())] + voters(first)
+    return is_vectoriser(first) or any(map(reads_texts, inner))
 
 
 def has_names(model: Any) -> bool:
@@ -48,28 +46,73 @@ def names_of(model: Any) -> list[str]:
     return [f"x{place}" for place in range(int(getattr(model, "n_features_in_", 0)))]
 
 
-def branches_of(model: Any) -> list[tuple[Any, Any]]:
-    """Return each branch of a ColumnTransformer that comes first, and its columns; empty for another model."""
-    return [(branch, columns) for _, branch, columns in getattr(steps_of(model)[0], "transformers_", ())]
+def takes_frame(model: Any) -> bool:
+    """Return whether a model reads the columns of a data frame by their names, in one branch each or in several."""
+    return has_names(model) and any(True for _ in _column_transformers(model))
+
+
+def read_names(model: Any) -> list[str]:
+    """Return the names of the columns that a model takes: of a data frame's those that it doesn't drop."""
+    if not takes_frame(model):
+        return names_of(model)
+    known = {name for names, _ in readers_of(model) for name in names}
+    return [name for name in names_of(model) if name in known]
 
 
 def readers_of(model: Any) -> Iterator[tuple[list[str], list[Any]]]:
     """Yield the names of columns with the chain of steps that reads them; a column may have several chains."""
-    names = names_of(model)
-    if not (branches := branches_of(model)):
-        yield names, steps_of(model)
-    for branch, columns in branches:
-        yield _chosen(columns, names), steps_of(branch)
+    yield from _readers(model, names_of(model))
 
 
-def _chosen(columns: Any, names: Sequence[str]) -> list[str]:
+def _readers(part: Any, names: list[str]) -> Iterator[tuple[list[str], list[Any]]]:
+    steps = steps_of(part)
+    if members := voters(steps[0]):
+        for member in members:
+            yield from _readers(member, names)
+    elif hasattr(steps[0], "transformers_"):
+        for branch, columns in branches_of(steps[0]):
+            yield chosen(columns, names), steps_of(branch)
+    else:
+        yield names, steps
+
+
+def _column_transformers(part: Any) -> Iterator[Any]:
+    """Yield the ColumnTransformers that read the table itself."""
+    first = steps_of(part)[0]
+    if hasattr(first, "transformers_"):
+        yield first
+    for member in voters(first):
+        yield from _column_transformers(member)
+
+
+def branches_of(transformer: Any) -> list[tuple[Any, Any]]:
+    """Return each branch of a ColumnTransformer that reads columns, and these; others are dropped."""
+    entries = [(branch, columns) for _, branch, columns in transformer.transformers_]
+    return [(branch, columns) for branch, columns in entries if not (isinstance(branch, str) and branch == DROP)]
+
+
+def name_columns(model: Any) -> None:
+    """Let a model's branches have their columns by name, or by place where there are no names.
+
+    The converter knows no masks, and counts places among the tensors that there are, which dropped columns aren't.
+    """
+    by_name = has_names(model)
+    for transformer in _column_transformers(model):
+        own: list[Any] = names_of(model)
+        transformer.transformers_ = [
+            (name, branch, chosen(columns, own) if by_name else [own.index(column) for column in chosen(columns, own)])
+            for name, branch, columns in transformer.transformers_
+        ]
+
+
+def chosen(columns: Any, names: Sequence[str]) -> list[str]:
     """Return the names of a branch's columns, which it has by name, by place, as a slice or as a mask."""
     if isinstance(columns, slice):
         return list(_sliced(columns, names))
-    chosen = np.atleast_1d(columns if isinstance(columns, str | int | np.integer) else list(columns))
-    if chosen.dtype.kind in "UO":
-        return [str(name) for name in chosen]
-    return [names[place] for place in np.arange(len(names))[chosen]] if len(chosen) else []
+    places = np.atleast_1d(columns if isinstance(columns, str | int | np.integer) else list(columns))
+    if places.dtype.kind in "UO":
+        return [str(name) for name in places]
+    return [names[place] for place in np.arange(len(names))[places]] if len(places) else []
 
 
 def _sliced(columns: slice, names: Sequence[str]) -> Sequence[str]:

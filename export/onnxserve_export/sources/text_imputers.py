@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from .pipeline_columns import parts
+from .model_parts import parts
 
 IDENTITY = "passthrough"
 
 
-def without_text_imputers(model: Any) -> Any:
-    """Return a model whose steps that fill in texts do nothing, or the same model if it has no such step.
+def leave_out_text_imputers(model: Any) -> None:
+    """Let steps that fill in texts do nothing.
 
     The converter refuses such steps where NaN means missing. The handler gives texts without gaps, on which these steps
     do nothing in scikit-learn either.
     """
-    if not any(is_text_imputer(step) for step in parts(model)):
-        return model
-    model = copy.deepcopy(model)
     for part in [model, *parts(model)]:
         if hasattr(part, "steps") and (rest := [entry for entry in part.steps if not is_text_imputer(entry[1])]):
             part.steps = rest  # the converter knows no IDENTITY here
@@ -27,7 +23,6 @@ def without_text_imputers(model: Any) -> Any:
                 (name, IDENTITY if is_text_imputer(step) else step, columns)
                 for name, step, columns in part.transformers_
             ]
-    return model
 
 
 def is_text_imputer(step: Any) -> bool:

@@ -16,14 +16,16 @@ import onnx
 
 from onnxserve_export.arrays import Arrays
 
-from .text_imputers import without_text_imputers
-from .vectorisers import in_given_case, word_options
+from .convertible import convertible
+from .model_parts import parts
+from .vectorisers import word_options
 
 OPSET = {"": 20, "ai.onnx.ml": 3}
 BOOSTERS_OPSET = 15  # the newest that onnxmltools writes
 THRESHOLDS, DECISIONS = "threshold=", "decision_type="
 MODE = 5  # the place of a node's kind among the arguments of `add_node`, before its threshold
 MISSING = "nodes_missing_value_tracks_true"
+ROUNDS = "adjust_threshold_for_sklearn"  # an argument of `add_node`
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 LEQ = "BRANCH_LEQ"
 WEIGHTS = ("nodes_hitrates", "class_weights", "target_weights", "base_values")
@@ -60,7 +62,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
-    model = in_given_case(without_text_imputers(model))
+    model = convertible(model)
     kinds = {
         "U": data_types.StringTensorType,
         "f": data_types.FloatTensorType,
@@ -78,10 +80,13 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     ]
     scores = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else {}
     is_double = any(array.dtype == np.float64 for array in tensors.values())
-    with exact_nodes(tree_ensemble, rounded=not is_double):
+    thresholds: list[float] = []
+    with exact_nodes(tree_ensemble, numbering(thresholds) if is_double else round_threshold):
         proto: onnx.ModelProto = skl2onnx.convert_sklearn(
             model, initial_types=types, options=scores | word_options(model), target_opset=OPSET
         )
+    if is_double:
+        compare_in_double(proto, thresholds)
     made_by_trees = {name for node in proto.graph.node if node.op_type in TREES for name in node.output}
     for output in proto.graph.output:
         if output.name in made_by_trees and output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
@@ -96,18 +101,27 @@ def round_down(thresholds: Any) -> Any:
     return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
 
 
-@contextlib.contextmanager
-def exact_nodes(tree_ensemble: Any, *, rounded: bool) -> Iterator[None]:
-    """Let skl2onnx round the thresholds of all trees down meanwhile; by itself it leaves out histogram-based ones.
+def round_threshold(threshold: float) -> float:
+    """Return a threshold rounded down."""
+    return float(round_down(threshold))
 
-    Unless `rounded`, they stay in float64. It also writes a truth value where protobuf takes a whole number.
+
+@contextlib.contextmanager
+def exact_nodes(tree_ensemble: Any, replace: Callable[[float], float]) -> Iterator[None]:
+    """Let skl2onnx replace the thresholds of all trees meanwhile; by itself it rounds no histogram-based ones.
+
+    It also writes a truth value where protobuf takes a whole number.
     """
     add_node = tree_ensemble.add_node
 
     def exact(attributes: Any, *arguments: Any, **named: Any) -> Any:
         place = MODE + 1
-        if rounded and arguments[MODE] != "LEAF":
-            arguments = (*arguments[:place], float(round_down(arguments[place])), *arguments[place + 1 :])
+        if (mode := arguments[MODE]) != "LEAF":
+            threshold = np.float64(arguments[place])  # a plain float would be compared in float32 here
+            if named.get(ROUNDS):  # the trees round a number before they compare it
+                threshold = tree_ensemble.sklearn_threshold(threshold, named["dtype"], mode)
+                named[ROUNDS] = False
+            arguments = (*arguments[:place], replace(float(threshold)), *arguments[place + 1 :])
         named[MISSING] = int(named.get(MISSING, 0))
         return add_node(attributes, *arguments, **named)
 
@@ -120,14 +134,13 @@ def exact_nodes(tree_ensemble: Any, *, rounded: bool) -> Iterator[None]:
 
 def check_categories(model: Any) -> None:
     """Raise ValueError for histogram-based trees that split by categories, which the converter takes for numbers."""
-    steps = [step for _, step in getattr(model, "steps", [("", model)])]
-    if any(getattr(step, "is_categorical_", None) is not None for step in steps):
+    if any(getattr(step, "is_categorical_", None) is not None for step in (model, *parts(model))):
         raise ValueError("histogram-based trees that split by categories aren't known to the converter")
 
 
 def rounded_booster(booster: Any) -> Any:
     """Return a booster of LightGBM with thresholds rounded down, apart from those that number sets of categories."""
-    return with_thresholds(booster, lambda value: float(round_down(value)))
+    return with_thresholds(booster, round_threshold)
 
 
 def numbered_booster(booster: Any) -> tuple[Any, list[float]]:
@@ -137,12 +150,17 @@ def numbered_booster(booster: Any) -> tuple[Any, list[float]]:
     by them.
     """
     thresholds: list[float] = []
+    return with_thresholds(booster, numbering(thresholds)), thresholds
+
+
+def numbering(thresholds: list[float]) -> Callable[[float], float]:
+    """Return a function that gives the numbers 1, 2, … in place of thresholds, and puts these into the list."""
 
     def number(value: float) -> float:
         thresholds.append(value)
         return float(np.copysign(len(thresholds), value)) if value else float(len(thresholds))
 
-    return with_thresholds(booster, number), thresholds
+    return number
 
 
 def with_thresholds(booster: Any, replace: Callable[[float], float]) -> Any:
@@ -162,7 +180,11 @@ def with_thresholds(booster: Any, replace: Callable[[float], float]) -> Any:
 
 
 def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> None:
-    """Let the trees of a graph of numbered thresholds compare numbers in float64 with the thresholds themselves."""
+    """Let the trees of a graph of numbered thresholds compare numbers in float64 with the thresholds themselves.
+
+    Trees behind another step get what that gives, in float32, and have thresholds that are rounded down.
+    """
+    inputs = {value.name for value in proto.graph.input}
     for node in proto.graph.node:
         if node.op_type not in TREES:
             continue
@@ -173,6 +195,11 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> No
             thresholds[int(abs(number)) - 1] if mode == LEQ else number
             for mode, number in zip(modes, numbers, strict=True)
         ]
+        if node.input[0] not in inputs:
+            attributes["nodes_values"].floats[:] = [
+                round_threshold(value) if mode == LEQ else value for mode, value in zip(modes, values, strict=True)
+            ]
+            continue
         doubles = {"nodes_values": np.array(values)} | {
             name: np.array(attributes[name].floats, np.float64) for name in WEIGHTS if name in attributes
         }

@@ -12,15 +12,15 @@ from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_export.arrays import Array, Arrays, Axes
 from onnxserve_export.records import Range
 
+from .functions import check_functions
 from .graph_edit import feed, keep_outputs, rename
-from .pipeline_columns import branches_of, has_names, reads_texts
+from .pipeline_columns import reads_texts, takes_frame
+from .predictor import is_classifier, library_of, predictor
 from .source import InputSpec, SourceModel
 from .tree_graphs import convert
 from .vectorisers import check_vectorisers
 
 SCORES, VALUES = "scores", "values"
-# Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.
-SCORELESS = {"multi:softmax": "multi:softprob", "binary:hinge": "binary:logistic", "binary:logitraw": "binary:logistic"}
 
 
 class TreeSource(SourceModel):
@@ -36,6 +36,7 @@ class TreeSource(SourceModel):
         # A search of parameters answers as its best model.
         self.model = model = getattr(model, "best_estimator_", model)
         self.name = library_of(model)
+        check_functions(model)
         check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
@@ -89,8 +90,7 @@ def table_of(model: Any, arrays: Arrays) -> Any:
     """Return the handler's tensors as the model takes them: texts, a data frame, or an array (rows, columns)."""
     if reads_texts(model):
         return texts(arrays)
-    is_frame = len(arrays) > 1 or (has_names(model) and bool(branches_of(model)))
-    return frame(arrays) if is_frame else matrix(arrays)
+    return frame(arrays) if len(arrays) > 1 or takes_frame(model) else matrix(arrays)
 
 
 def texts(arrays: Arrays) -> Array:
@@ -134,73 +134,3 @@ def frame(arrays: Arrays) -> Any:
     return pd.DataFrame(
         {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
     )
-
-
-def library_of(model: Any) -> str:
-    """Return the library that a fitted model belongs to; DefinitionError if it is of none.
-
-    XGBoost's and LightGBM's classes are scikit-learn's too.
-    """
-    libraries = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    known = (name for name in ("xgboost", "lightgbm", "scikit-learn") if name.replace("scikit-", "sk") in libraries)
-    if library := next(known, None):
-        return library
-    raise DefinitionError(
-        f"{type(model).__name__} isn't a fitted model of scikit-learn, XGBoost or LightGBM",
-        fix="write the fitted estimator or pipeline itself, and nothing around it",
-    )
-
-
-def is_classifier(model: Any, library: str) -> bool:
-    """Return whether a fitted model gives scores of classes."""
-    if hasattr(model, "predict_proba"):
-        return True
-    if library == "xgboost" and type(model).__name__ == "Booster":
-        return objective(model).startswith(("binary:", "multi:"))
-    if library == "lightgbm" and type(model).__name__ == "Booster":
-        return objective(model).startswith(("binary", "multiclass"))
-    return False
-
-
-def objective(booster: Any) -> str:
-    """Return the objective of a Booster of XGBoost or LightGBM."""
-    if hasattr(booster, "save_config"):
-        import msgspec
-
-        return str(msgspec.json.decode(booster.save_config())["learner"]["objective"]["name"])
-    text = booster.model_to_string(num_iteration=1)
-    return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("objective=")), "")
-
-
-def predictor(model: Any, library: str) -> Callable[[Array], Any]:
-    """Return the function that gives a fitted model's scores or values for a table."""
-    if isinstance(getattr(model, "classes_", None), list):
-        raise DefinitionError(
-            f"{type(model).__name__} classifies several targets", fix="import a model for each target"
-        )
-    if hasattr(model, "predict_proba"):
-        return model.predict_proba  # type: ignore[no-any-return]
-    if library == "xgboost" and type(model).__name__ == "Booster":
-        import xgboost
-
-        if better := SCORELESS.get(objective(model)):
-            raise DefinitionError(
-                f"a booster of the objective {objective(model)} gives no scores of classes",
-                fix=f'write it again after booster.set_param({{"objective": "{better}"}})',
-            )
-        return lambda table: model.predict(xgboost.DMatrix(table))
-    if library == "scikit-learn" and gives_labels(model):
-        raise DefinitionError(
-            f"{type(model).__name__} gives labels without scores: it has no predict_proba",
-            fix="fit it within sklearn.calibration.CalibratedClassifierCV, which gives scores",
-        )
-    if hasattr(model, "predict"):
-        return model.predict  # type: ignore[no-any-return]
-    raise DefinitionError(f"{type(model).__name__} has no predict: is it a transformer?", fix="give the whole pipeline")
-
-
-def gives_labels(model: Any) -> bool:
-    """Return whether scikit-learn calls an estimator a classifier, with scores or without."""
-    from sklearn.base import is_classifier as has_classes
-
-    return bool(has_classes(model))

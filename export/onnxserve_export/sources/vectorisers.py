@@ -7,14 +7,14 @@ classes, and the handler makes lower case, as Python does it. Whatever no graph 
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from onnxserve.errors import DefinitionError
 
-from .pipeline_columns import is_vectoriser, parts, readers_of, reads_texts
+from .model_parts import parts
+from .pipeline_columns import is_vectoriser, readers_of, reads_texts, voters
 
 WORD = r"\p{L}\p{N}_"  # what Python's \w means
 SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"  # Python's \s
@@ -31,6 +31,7 @@ PLAIN = re.compile(
     )+""",
     re.VERBOSE,
 )
+OPEN = ("steps", "transformers_", "transformer_list")  # of models whose steps read texts where they stand in them
 PATTERN_FIX = (
     r"fit it with token_pattern=r'(?u)\b\w\w+\b', which is the default, r'\w+' or r'\S+', or with a pattern of plain "
     "classes such as '[a-z]+'"
@@ -54,20 +55,31 @@ def vectorisers(model: Any) -> list[Any]:
 
 def check_vectorisers(model: Any) -> None:
     """Raise DefinitionError for steps that count words as no graph does; it lists all causes, and the way out."""
-    faults = [fault for step in (model, *parts(model)) for fault in _faults(step)]
+    faults = [fault for step in (model, *parts(model)) for fault in (*_hidden(step), *_faults(step))]
     if faults:
         raise DefinitionError(
-            "the model can't become a graph:\n" + "\n".join(f"  {what}" for what, _ in faults),
+            "the model can't become a graph:\n" + "\n".join(dict.fromkeys(f"  {what}" for what, _ in faults)),
             fix="\n         ".join(dict.fromkeys(fix for _, fix in faults)),
         )
     lowered_columns(model)
 
 
+def _hidden(holder: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fault of a model whose members count words, where the converter gives members numbers alone."""
+    is_open = any(hasattr(holder, field) for field in OPEN) or voters(holder)
+    if is_open or not hasattr(holder, "get_params"):  # part of a model that is named itself
+        return
+    if counting := [part for part in parts(holder) if is_vectoriser(part)]:
+        name, words = type(holder).__name__, type(counting[0]).__name__
+        yield (
+            f"members of {name} read texts ({words})",
+            f"fit it behind the {words}: make_pipeline({words}(), {name}(…))",
+        )
+
+
 def _faults(step: Any) -> Iterator[tuple[str, str]]:
     """Yield what of a step no graph does, and the way out."""
     name = type(step).__name__
-    if getattr(step, "sublinear_tf", False):
-        yield f"{name} has sublinear_tf, which the converter computes otherwise", "fit it without sublinear_tf"
     if not is_vectoriser(step):
         return
     if not hasattr(step, "vocabulary_"):
@@ -85,17 +97,6 @@ def _faults(step: Any) -> Iterator[tuple[str, str]]:
         yield f"{name} doesn't count words (analyzer={kind!r})", "fit it with analyzer='word'"
     elif step.token_pattern and not expression_of(step.token_pattern):
         yield f"{name} finds words by {step.token_pattern!r}, which RE2 reads otherwise than Python", PATTERN_FIX
-    yield from _stop_word_faults(step, name)
-
-
-def _stop_word_faults(step: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield what stop words do that no graph does; they do nothing where single words of a vocabulary are counted."""
-    words = step.get_stop_words() or frozenset()
-    if words and step.ngram_range[1] > 1:
-        what = f"{name} takes stop words out before it makes groups of words (ngram_range={step.ngram_range})"
-        yield what, "fit it without stop_words, or with ngram_range=(1, 1)"
-    elif known := sorted(words & step.vocabulary_.keys()):
-        yield f"{name} has the stop word {known[0]!r} in its vocabulary", "leave stop words out of the vocabulary"
 
 
 def lowered_columns(model: Any) -> frozenset[str]:
@@ -116,20 +117,6 @@ def lowered_columns(model: Any) -> frozenset[str]:
             fix="give them the same `lowercase`, or a copy of the column under another name",
         )
     return frozenset(name for name, own in cases.items() if own == {True})
-
-
-def in_given_case(model: Any) -> Any:
-    """Return a copy of a model whose vectorisers take texts as they are; the model itself if it has none.
-
-    The handler gives texts in lower case where they want it, and making lower case twice changes nothing.
-    """
-    if not vectorisers(model):
-        return model
-    model = copy.deepcopy(model)
-    for step in vectorisers(model):
-        step.lowercase = False
-        vars(step).pop("stop_words_", None)  # of older versions: words without use, which the converter would drop
-    return model
 
 
 def word_options(model: Any) -> dict[int, dict[str, str]]:

@@ -24,7 +24,7 @@ VARIABLES = [
     Entry(
         *(WORKERS, "ONNXSERVE_CONFINE", "words between `,`", "", "none"),
         "What a worker gives up before it loads an archive: `no-network`, `memory=N` (MiB of private memory) and "
-        "`files=N` (open files).",
+        "`files=N` (open files). A check of an archive gives it up too before it runs the archive's code.",
     ),
     Entry(
         *(WORKERS, "ONNXSERVE_LOG_MESSAGES", "`1` or nothing", "", "none"),

@@ -90,3 +90,21 @@ def test_a_process_that_ends_is_told_by_the_hook_that_it_was_asked_for(own, tmp_
     code = "\n\nimport os\n\nOwn.quality = lambda *_: os._exit(3)\n"
     with pytest.raises(OnnxserveError, match="the handler failed on quality: its process ended"):
         rerun(changed(own, tmp_path / own.name, code))
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("\n\nimport socket\n\nsocket.socket(socket.AF_INET)\n", "every_output"),
+        ("\n\nimport socket\n\nOwn.quality = lambda *_: socket.socket(socket.AF_INET)\n", "quality"),
+    ],
+)
+def test_a_check_gives_an_archives_code_no_right_that_a_worker_gives_up(own, tmp_path, monkeypatch, code, place):
+    archive = changed(own, tmp_path / own.name, code)
+    monkeypatch.setenv("ONNXSERVE_CONFINE", "no-network")
+    with pytest.raises(OnnxserveError, match=f"the handler failed on {place}: OSError"):
+        rerun(archive)
+    assert rerun(own).refusal == ""  # what needs no network is checked all the same
+    monkeypatch.setenv("ONNXSERVE_CONFINE", "no-netwrok")
+    with pytest.raises(OnnxserveError, match="it isn't run: ONNXSERVE_CONFINE has 'no-netwrok'"):
+        rerun(own)

@@ -15,6 +15,7 @@ from onnxserve_export.sources.tree_graphs import convert
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.subset import Row
 from onnxserve_handlers.inputs.table import TableOptions
+from onnxserve_handlers.inputs.table_columns import Column
 
 pytest.importorskip("skl2onnx")
 sklearn_ensemble = pytest.importorskip("sklearn.ensemble")
@@ -36,10 +37,12 @@ def fitted(name: str):
         return pytest.importorskip("lightgbm").LGBMRegressor(**OPTIONS).fit(TABLE, VALUES)
     if name == "histograms":
         return sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(TABLE, VALUES)
+    if name == "histograms of classes":
+        return sklearn_ensemble.HistGradientBoostingClassifier(max_iter=5).fit(TABLE, CLASSES)
     return sklearn_ensemble.RandomForestRegressor(n_estimators=5).fit(TABLE, VALUES)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "lightgbm values", "histograms"])
+@pytest.mark.parametrize("name", ["lightgbm", "lightgbm values", "histograms", "histograms of classes"])
 def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float64(name, tmp_path):
     model = TreeSource(fitted(name))
     beside = rows_beside_thresholds(model, TABLE)
@@ -72,6 +75,7 @@ def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
     lines: list[str] = []
     return SimpleNamespace(
         definition=definition,
+        source_place="model.py:load",
         model=TreeSource(model),
         split=SimpleNamespace(subsets=subsets),
         say=lines.append,
@@ -116,3 +120,33 @@ def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked
 def test_rows_that_the_handler_refuses_are_left_out():
     options = TableOptions(columns=("a", "b"))
     assert tables(options, [[1, 2], ["x", 2], [0.1, 3]], "float64").tolist() == [[1, 2], [0.1, 3]]
+
+
+def of_columns(table: np.ndarray, target: np.ndarray, trees: Any, **fields: Any) -> Any:
+    """The state of an export whose pipeline reads a data frame."""
+    pd, compose, pipeline = (pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.pipeline"))
+    kept = compose.ColumnTransformer([("kept", "passthrough", ["c0", "c1"])])
+    state = state_of(table, pipeline.make_pipeline(kept, trees).fit(pd.DataFrame(table, columns=["c0", "c1"]), target))
+    options = TableOptions(columns=tuple(Column(name, **fields) for name in ("c0", "c1")), tensors="columns")
+    state.definition = Definition("m", "1", "model.py:load", input=options)
+    return state
+
+
+def test_columns_of_a_frame_are_refused_where_rounding_changes_more_answers_than_the_budget_allows():
+    trees = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5)
+    with pytest.raises(
+        DefinitionError, match=r"in float32, (\d+) of 400 rows get other values .* and \1 another"
+    ) as no:
+        choose_dtype(of_columns(STAMPS, STAMPS[:, 0] % 1000, trees))
+    assert (no.value.where, "astype" in no.value.fix) == ("input.columns", True)
+    choose_dtype(of_columns(STAMPS, STAMPS[:, 0] % 1000, trees, dtype="float32"))
+
+
+def test_few_rows_of_a_frame_that_rounding_changes_are_told():
+    table, target = np.column_stack([DRAWS.integers(0, 5, 400) + 0.5, TABLE[:, 1]]), np.zeros(400)
+    table[:2, 0], target[:2] = 0.5 + 2.0**-32, 1000
+    trees = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=1)
+    state = of_columns(table, target, trees)
+    choose_dtype(state)
+    [line] = state.lines
+    assert "in float32, 2 of 400 rows get other values of scikit-learn than in float64, and 2 another answer" in line

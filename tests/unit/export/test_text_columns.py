@@ -28,8 +28,10 @@ def state_of(column, **options):
     )
     table = msgspec.convert({"columns": [column], "tensors": "columns"}, TableOptions)
     lines: list[str] = []
-    definition = SimpleNamespace(input=table, handler="", source="model.skops")
-    return SimpleNamespace(definition=definition, model=model, say=lines.append, lines=lines)
+    definition = SimpleNamespace(input=table, handler="")
+    return SimpleNamespace(
+        source_place="model.skops", definition=definition, model=model, say=lines.append, lines=lines
+    )
 
 
 def test_a_graph_that_counts_alike_passes_and_says_on_how_many_texts():

@@ -148,3 +148,51 @@ def test_a_pipeline_of_texts_has_one_column_whose_name_the_user_may_give():
         read_fitted(outline, TreeSource(model))
         assert outline.get("input.columns") == [{"name": name, "type": "text", "lower": True}]
         assert (outline.get("input.kind"), outline.get("input.tensors")) == ("table", "columns")
+
+
+def test_a_client_sends_no_column_that_a_pipeline_drops():
+    pd, compose, preprocessing = (
+        pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.preprocessing")
+    )
+    frame = pd.DataFrame({"id": [7, 8, 9], "age": [1.0, 2.0, 3.0], "note": ["x", "y", "z"], "size": [1.0, 2.0, 3.0]})
+    scaled = compose.ColumnTransformer([("scaled", preprocessing.StandardScaler(), ["size", "age"])])
+    model = make_pipeline(scaled, linear.LogisticRegression()).fit(frame, [0, 1, 0])
+    for answers in ({}, {"input.columns": Fact(["id", "age", "note", "size"], "--columns")}):
+        outline = Outline("model.skops", answers)
+        read_fitted(outline, TreeSource(model))
+        assert outline.get("input.columns") == ["age", "size"]
+        assert (outline.get("input.kind"), outline.get("input.tensors")) == ("table", "columns")
+        assert "the pipeline drops: id, note" in dict(outline.section("input"))["columns"].origin
+    table = {name: np.array([[1.0], [2.5]], np.float32) for name in ("size", "age")}
+    np.testing.assert_allclose(
+        TreeSource(model).run(table)["scores"], model.predict_proba(frame.iloc[:2].assign(age=[1, 2.5], size=[1, 2.5]))
+    )
+
+
+def test_a_column_that_one_branch_drops_and_another_fills_in_may_be_empty():
+    pd, compose, impute = (pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.impute"))
+    frame = pd.DataFrame({"age": [1.0, np.nan, 3.0], "size": [1.0, 2.0, 3.0]})
+    branches = [("filled", impute.SimpleImputer(), ["age"]), ("none", "drop", ["age", "size"])]
+    model = make_pipeline(compose.ColumnTransformer(branches), linear.LogisticRegression()).fit(frame, [0, 1, 0])
+    assert typed_columns(model) == [{"name": "age", "nullable": True}]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "values"),
+    [("ensemble", "IsolationForest", "scores: below 0 is an outlier"), ("cluster", "KMeans", "the distances to its")],
+)
+def test_what_the_values_of_a_model_without_classes_are_is_said(tmp_path, module, name, values):
+    cls = getattr(pytest.importorskip(f"sklearn.{module}"), name)
+    outline = Outline("model.pkl", {})
+    read_fitted(outline, TreeSource(cls().fit(np.random.default_rng(0).normal(size=(40, 2)))))
+    task = dict(outline.section("output"))["task"]
+    assert task.value == "regression"
+    assert values in task.origin
+
+
+def test_classes_of_a_mixture_are_asked_for():
+    mixture = pytest.importorskip("sklearn.mixture")
+    outline = Outline("model.pkl", {})
+    read_fitted(outline, TreeSource(mixture.GaussianMixture(2).fit(np.random.default_rng(0).normal(size=(40, 2)))))
+    with pytest.raises(DefinitionError, match="GaussianMixture has no names of classes"):
+        outline.check()

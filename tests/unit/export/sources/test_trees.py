@@ -1,9 +1,6 @@
 """Fitted models: their graphs answer as they do, also for rows that lie next to a threshold."""
 
 import importlib
-import json
-import sys
-import types
 import warnings
 
 import numpy as np
@@ -103,34 +100,15 @@ def test_a_handler_that_gives_no_table_is_told():
         model.run({"image": np.zeros((1, 3, 2, 2), np.float32)})
 
 
-def test_a_transformer_alone_is_no_model():
-    scaler = importlib.import_module("sklearn.preprocessing").StandardScaler().fit(TABLE)
-    with pytest.raises(DefinitionError, match="StandardScaler has no predict"):
-        TreeSource(scaler)
-
-
 def test_trees_that_split_by_categories_are_refused_by_name():
     warnings.simplefilter("ignore")
     cls = sklearn_ensemble.HistGradientBoostingRegressor
     model = TreeSource(cls(max_iter=2, categorical_features=[3]).fit(np.abs(TABLE).round(), VALUES))
     with pytest.raises(Exception, match="split by categories"):
         model.graph({"features": ROWS["features"][:3]}, {})
-
-
-def test_a_classifier_without_scores_says_how_it_gets_them():
-    model = sklearn_linear.RidgeClassifier().fit([[0.0], [1.0]], ["a", "b"])
-    with pytest.raises(DefinitionError, match="RidgeClassifier gives labels without scores") as caught:
-        TreeSource(model)
-    assert "CalibratedClassifierCV" in caught.value.fix
-
-
-def test_a_booster_that_gives_classes_in_place_of_scores_is_refused(monkeypatch):
-    monkeypatch.setitem(sys.modules, "xgboost", types.ModuleType("xgboost"))
-    config = json.dumps({"learner": {"objective": {"name": "multi:softmax"}}})
-    booster = type("Booster", (), {"__module__": "xgboost.core", "save_config": lambda _: config})()
-    with pytest.raises(DefinitionError, match="the objective multi:softmax gives no scores") as caught:
-        TreeSource(booster)
-    assert "multi:softprob" in caught.value.fix
+    vote = sklearn_ensemble.VotingRegressor([("trees", cls(max_iter=2, categorical_features=[3]))])
+    with pytest.raises(Exception, match="split by categories"):
+        TreeSource(vote.fit(np.abs(TABLE).round(), VALUES)).graph({"features": ROWS["features"][:3]}, {})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -124,16 +124,9 @@ def test_words_in_their_own_case_stay_so(tmp_path):
     ("name", "options", "cause", "fix"),
     [
         ("HashingVectorizer", {}, "HashingVectorizer has no vocabulary", "TfidfVectorizer"),
-        ("TfidfVectorizer", {"sublinear_tf": True}, "has sublinear_tf", "without sublinear_tf"),
         ("TfidfVectorizer", {"strip_accents": "unicode"}, "strips accents", "without strip_accents"),
         ("CountVectorizer", {"analyzer": "char_wb"}, r"analyzer='char_wb'", "analyzer='word'"),
         ("CountVectorizer", {"tokenizer": str.split}, "a tokenizer of your own", "without tokenizer"),
-        (
-            "CountVectorizer",
-            {"stop_words": "english", "ngram_range": (1, 2)},
-            "takes stop words out before",
-            "stop_words",
-        ),
         ("CountVectorizer", {"token_pattern": r"\b[a-z]{3,}\b"}, "which RE2 reads otherwise", r"the default"),
         ("CountVectorizer", {"token_pattern": r"(\w+)"}, "which RE2 reads otherwise", r"the default"),
     ],
@@ -154,10 +147,29 @@ def test_a_column_in_two_cases_is_refused():
 
 
 def test_all_causes_are_told_at_once():
-    vectoriser = text.TfidfVectorizer(strip_accents="ascii", sublinear_tf=True)
+    vectoriser = text.TfidfVectorizer(strip_accents="ascii", tokenizer=str.split)
     fitted = pipeline.make_pipeline(vectoriser, linear.LogisticRegression()).fit(TEXTS, LABELS)
-    with pytest.raises(DefinitionError, match=r"sublinear_tf(.|\n)*strips accents"):
+    with pytest.raises(DefinitionError, match=r"a tokenizer of your own(.|\n)*strips accents"):
         TreeSource(fitted)
+
+
+def member():
+    return pipeline.make_pipeline(text.TfidfVectorizer(), linear.LogisticRegression())
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "holder"),
+    [
+        ("ensemble", "StackingClassifier", lambda cls: cls([("words", member())], cv=2)),
+        ("calibration", "CalibratedClassifierCV", lambda cls: cls(member(), cv=2)),
+        ("multiclass", "OneVsRestClassifier", lambda cls: cls(member())),
+    ],
+)
+def test_texts_that_members_of_a_model_read_are_refused_with_the_order_that_is_taken(module, name, holder):
+    fitted = holder(getattr(pytest.importorskip(f"sklearn.{module}"), name)).fit(TEXTS * 2, LABELS * 2)
+    with pytest.raises(DefinitionError, match=f"members of {name} read texts \\(TfidfVectorizer\\)") as refusal:
+        TreeSource(fitted)
+    assert refusal.value.fix.splitlines()[0].endswith(f"make_pipeline(TfidfVectorizer(), {name}(…))")
 
 
 def test_a_model_given_a_number_in_place_of_a_text_is_told():

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from .kernel import no_new_privileges
 from .seccomp import filter_network
@@ -45,6 +47,18 @@ def confine(environment: Mapping[str, str] = os.environ) -> list[str]:
         else:
             raise CannotConfine(f"{VARIABLE} has {right!r}; it knows no-network, memory=MB and files=N")
     return rights
+
+
+def run(words: Sequence[str]) -> NoReturn:
+    """Start this Python anew, with arguments `words`, in this process, once it has given up the rights.
+
+    The process ends with one line where they can't be given up.
+    """
+    try:
+        confine()
+    except CannotConfine as error:
+        sys.exit(f"it isn't run: {error}")
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell is wanted
 
 
 def set_limit(name: str, value: int) -> None:
