@@ -19,6 +19,12 @@ def batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
+def spread(values: Iterable[Any], count: int, most: int) -> list[Any]:
+    """Return `most` of `count` values, which lie as far apart as possible, in a random order; seeded."""
+    chosen = [value for number, value in enumerate(values) if number * most // count > (number - 1) * most // count]
+    return random.Random(SEED).sample(chosen, len(chosen))  # noqa: S311 - an order, not a secret
+
+
 def random_batches(count: int, largest: int) -> list[list[int]]:
     """Put the numbers below `count` in random order, in batches of random sizes of at most `largest`; seeded."""
     draws = random.Random(SEED)  # noqa: S311 - an order, not a secret

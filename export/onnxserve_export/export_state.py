@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ class ExportState:
     options: ExportOptions = DEFAULTS
     memory: InMemory = NOTHING
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
+    running: ExitStack = field(default_factory=ExitStack)  # ends what runs beside the steps
     sources: dict[str, Path] = field(init=False)
     source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
     row_files: Path | None = field(
