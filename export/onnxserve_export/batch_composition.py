@@ -19,9 +19,9 @@ def batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
-def spread(values: Iterable[Any], count: int, most: int) -> list[Any]:
-    """Return `most` of `count` values, which lie as far apart as possible, in a random order; seeded."""
-    chosen = [value for number, value in enumerate(values) if number * most // count > (number - 1) * most // count]
+def spread(count: int, most: int) -> list[int]:
+    """Return `most` of the numbers below `count`, which lie as far apart as possible, in a random order; seeded."""
+    chosen = [number * count // most for number in range(most)] if count > most else range(count)
     return random.Random(SEED).sample(chosen, len(chosen))  # noqa: S311 - an order, not a secret
 
 

@@ -95,6 +95,7 @@ class ExportState:
     limits: dict[str, int] = field(init=False)  # the largest size of each free axis
     least: dict[str, int] = field(init=False)  # the smallest size of those that may not be 1 long
     probe: list[Any] = field(init=False)  # values of the rows that the source and batches are checked with
+    probe_places: list[int] = field(init=False)  # of those among the certify rows, which come first
     # Of the source's outputs, by name, the main one first; rows are cut to their own lengths.
     reference: Arrays = field(init=False)
     probe_reference: Arrays = field(init=False)

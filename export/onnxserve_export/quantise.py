@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -154,13 +155,17 @@ def call(state: ExportState) -> None:
         state.fp32_outputs = fp32_outputs(state)
     variants = [variant for variant in state.plan.variants if variant != SEARCHED]
     source = state.fp32 if variants == [FP32] else preprocess_graph(state)
-    for number, variant in enumerate(variants):
-        state.progress("quantise", number, len(variants))
-        try:
-            state.candidates.append(make_candidate(state, variant, source))
-        except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
-            state.refused[variant] = f"could not be made: {error}"
-            state.say(f"      {variant}: {state.refused[variant]}")
+    with ThreadPoolExecutor(1) as beside:
+        # Its nodes are only counted, by another process.
+        early = {variant: beside.submit(make_candidate, state, FP32, source) for variant in variants if variant == FP32}
+        for number, variant in enumerate(variants):
+            state.progress("quantise", number, len(variants))
+            try:
+                made = early[variant].result() if variant in early else make_candidate(state, variant, source)
+                state.candidates.append(made)
+            except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
+                state.refused[variant] = f"could not be made: {error}"
+                state.say(f"      {variant}: {state.refused[variant]}")
     if not state.candidates and variants:
         raise CheckFailed("quantise", "no variant could be made", "at least one", fix=advice(state))
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from onnxserve_export.batch_composition import batches, spread
+from onnxserve_export.preprocess import values_at
+from onnxserve_export.row_arrays import rows_at
 from onnxserve_export.rows import JUDGED, split_rows
 from onnxserve_export.subset import FRACTIONS, WINDOW, Row, spool
 
@@ -41,11 +45,19 @@ def test_rows_that_train_or_calibrate_keep_their_order(tmp_path: Path):
 
 
 def test_a_few_of_many_rows_are_of_every_size():
-    values = sorted(range(1000), key=lambda number: number % 100)
-    chosen = spread(values, len(values), 48)
+    chosen = spread(1000, 48)
     assert len(chosen) == len(set(chosen)) == 48
-    assert {number % 100 // 10 for number in chosen} == set(range(10))
-    assert chosen == spread(values, len(values), 48)
-    assert {number % 100 // 25 for number in chosen[:16]} == set(range(4)), "the first of them are of every size too"
-    assert sorted(spread(iter([3, 1, 2]), 3, 48)) == [1, 2, 3]
-    assert spread([], 0, 48) == []
+    assert sorted(chosen) != chosen
+    assert {number // 100 for number in chosen} == set(range(10))
+    assert {number // 250 for number in chosen[:16]} == set(range(4)), "the first of them are of every size too"
+    assert chosen == spread(1000, 48)
+    assert sorted(spread(3, 48)) == [0, 1, 2]
+    assert sorted(spread(48, 48)) == list(range(48))
+    assert spread(0, 48) == []
+
+
+def test_rows_are_taken_in_the_order_of_their_places(tmp_path: Path):
+    rows = spool((("certify", row) for row in ROWS), ["certify"], tmp_path)["certify"]
+    assert values_at(rows, [5, 0, 700]) == [ROWS[5].value, ROWS[0].value, ROWS[700].value]
+    arrays = rows_at({"y": np.arange(10).reshape(5, 2)}, [3, 0], tmp_path)
+    assert arrays["y"].tolist() == [[6, 7], [0, 1]]
