@@ -14,6 +14,7 @@ KEY = 16  # bytes of a row's SHA-256 that tell it from others
 FRACTIONS = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
 LENGTH = 8
 WINDOW = 256  # rows that are put in order of their size: whoever reads a few hundred of them sees every size
+WINDOW_BYTES = 2**20  # of them, which are in memory
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,15 @@ class _Writer:
         self.subset, self._window = Subset(path), window
         self._stream = path.open("wb")
         self._waiting: list[tuple[int, bytes, bytes]] = []
+        self._bytes = 0
 
     def write(self, row: Row) -> None:
         """Take one row."""
         packed = msgspec.msgpack.encode([row.value, row.label])
         key = hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY]
         self._waiting.append((len(packed), key, packed))
-        if len(self._waiting) == self._window:
+        self._bytes += len(packed)
+        if len(self._waiting) == self._window or self._bytes > WINDOW_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -67,6 +70,7 @@ class _Writer:
             self._stream.write(size.to_bytes(LENGTH) + packed)
             self.subset.keys.append(key)
         self._waiting.clear()
+        self._bytes = 0
 
     def close(self) -> None:
         """Write what waits, and close the file."""

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from onnxserve_export import measure
-from onnxserve_export.measure import Measured, broken
-from onnxserve_export.records import Candidate
+from onnxserve_export.measure import broken
+from onnxserve_export.records import Candidate, Measured
 
 
 def test_as_many_candidates_run_at_a_time_as_there_are_cores(monkeypatch, tmp_path: Path):
