@@ -12,7 +12,7 @@ from .arguments import add_store, make_parser
 
 INTRO = """# What each variant costs and gains
 
-Written by `python -m benchmarks.quantised` from the evidence beside the archives, on {machine}. Times are medians of 7
+Written by `python -m benchmarks.quantised` from the evidence beside the archives, on {machine}. Times are medians of 5
 rounds, in which all variants and torch took turns in one process. Batches are run in the parts that the handler would
 run. A drop is in points of accuracy on the certify rows; the next column is its upper bound ([how
 surely](../concepts/statistics.md)). Variants that were not tried on these rows have neither. Of the nodes in 8 bits or

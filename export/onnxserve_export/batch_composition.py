@@ -19,6 +19,12 @@ def batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
+def spread(count: int, most: int) -> list[int]:
+    """Return `most` of the numbers below `count`, which lie as far apart as possible, in a random order; seeded."""
+    chosen = [number * count // most for number in range(most)] if count > most else range(count)
+    return random.Random(SEED).sample(chosen, len(chosen))  # noqa: S311 - an order, not a secret
+
+
 def random_batches(count: int, largest: int) -> list[list[int]]:
     """Put the numbers below `count` in random order, in batches of random sizes of at most `largest`; seeded."""
     draws = random.Random(SEED)  # noqa: S311 - an order, not a secret

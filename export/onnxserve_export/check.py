@@ -5,7 +5,9 @@ The steps before it collect their faults rather than end the export, so that eve
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from .arrays import Arrays
 from .assets import files_of
 from .batch_composition import batches
 from .batches import Batches
+from .early_imports import EXPORTER, importing
 from .export_state import ExportState
 from .golden import generated_golden, shortened
 from .source_check import source_faults
@@ -64,8 +67,10 @@ def accepted_rows(state: ExportState) -> list[Any]:
     write_archive_folder(state, state.archive_folder)
     if not state.golden:
         state.golden = generated_golden(state.archive_folder, state.definition)
-    refused = faults_of(state.archive_folder, batches((row.value for row in rows_of(state)), BATCH))
-    refused_golden = faults_of(state.archive_folder, [[row["input"] for row in state.golden]])
+    with ThreadPoolExecutor(1) as beside, importing(EXPORTER if "torch" in sys.modules else ()):
+        golden = beside.submit(faults_of, state.archive_folder, [[row["input"] for row in state.golden]])
+        refused = faults_of(state.archive_folder, batches((row.value for row in rows_of(state)), BATCH))
+        refused_golden = golden.result()
     for fault in (*row_faults(state, refused), *golden_faults(state, refused_golden)):
         state.faults.add(fault)
     return [

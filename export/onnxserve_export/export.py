@@ -53,7 +53,8 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
     with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
         state = ExportState(definition, store, Path(scratch), say, progress, options, memory=memory)
-        run_steps(state, steps)
+        with state.running:
+            run_steps(state, steps)
     return state
 
 

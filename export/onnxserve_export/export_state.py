@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ class ExportState:
     options: ExportOptions = DEFAULTS
     memory: InMemory = NOTHING
     faults: FaultList = field(default_factory=FaultList)  # found so far; the step `check` tells them
+    running: ExitStack = field(default_factory=ExitStack)  # ends what runs beside the steps
     sources: dict[str, Path] = field(init=False)
     source_file: Path | None = field(init=False)  # file or folder of the model; None if a function makes it
     row_files: Path | None = field(
@@ -93,6 +95,7 @@ class ExportState:
     limits: dict[str, int] = field(init=False)  # the largest size of each free axis
     least: dict[str, int] = field(init=False)  # the smallest size of those that may not be 1 long
     probe: list[Any] = field(init=False)  # values of the rows that the source and batches are checked with
+    probe_places: list[int] = field(init=False)  # of those among the certify rows, which come first
     # Of the source's outputs, by name, the main one first; rows are cut to their own lengths.
     reference: Arrays = field(init=False)
     probe_reference: Arrays = field(init=False)

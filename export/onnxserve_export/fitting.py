@@ -31,6 +31,8 @@ PAIR = ("QuantizeLinear", "DequantizeLinear")
 # other: a bias that makes up for 8 bits would be wrong there.
 IN_FLOAT = ["Gather", "ConvTranspose"]
 
+# NNCF's own switches leave a file in the user's home; None in this table says that a package isn't there.
+sys.modules[TELEMETRY] = None  # type: ignore[assignment]
 if find_spec("nncf") is None:  # said before any long work, since without it exports would choose other variants
     raise ModuleNotFoundError("nncf is not installed", name="nncf")
 
@@ -63,8 +65,6 @@ def fit_graph(source: Path, target: Path, batches: Batches, excluded: list[str])
     """
     if weight_files(source):
         raise NotFitted("NNCF takes no weights beside the graph")
-    # NNCF's own switches leave a file in the user's home; None in this table says that a package isn't there.
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     import nncf  # takes seconds, so only where something is quantised
     from nncf.onnx.quantization.backend_parameters import BackendParameters
 

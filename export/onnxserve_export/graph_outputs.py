@@ -10,14 +10,14 @@ from pathlib import Path
 from .arrays import Arrays, Axes
 from .batches import Batches
 from .row_arrays import rows_by_part
-from .run import widen_half_floats, write_outputs
+from .run import GraphProcess, start_outputs, widen_half_floats
 from .variants import CPU
 
 
 class GraphOutputs:
     """Outputs of a graph for batches that follow each other in one file, kept in `folder` as long as this object.
 
-    GraphCrashed if the graph can't be loaded or run.
+    A process of its own computes them from now on, while this one does other work; `close` ends it.
     """
 
     def __init__(self, model: Path, batches: Batches, axes: Axes, folder: Path, provider: str = CPU) -> None:
@@ -25,17 +25,23 @@ class GraphOutputs:
         descriptor, path = tempfile.mkstemp(suffix=".npz", dir=folder)
         os.close(descriptor)  # an open file keeps its room on disk
         self._path = Path(path)
-        weakref.finalize(self, self._path.unlink, missing_ok=True)
-        write_outputs(model, batches, self._path, provider)
+        self._process = start_outputs(model, batches, self._path, provider)
+        self.close = weakref.finalize(self, _discard, self._process, self._path)
 
     def of(self, part: Batches) -> Arrays:
         """Return the outputs for some of the batches as arrays of rows on disk, cut to their own sizes along the axes.
 
-        Half floats are float32.
+        Half floats are float32. The first call waits for all batches; GraphCrashed if the graph can't be loaded or run.
         """
+        self._process.wait()
         start = part.start - self._first
         [outputs] = rows_by_part(Batches(self._path, start, start + len(part)), [part], self._axes, self._folder)
         return widen_half_floats(outputs)
+
+
+def _discard(process: GraphProcess, path: Path) -> None:
+    process.end()
+    path.unlink(missing_ok=True)
 
 
 def outputs_for(model: Path, batches: Batches, axes: Axes, folder: Path, provider: str = CPU) -> Arrays:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import islice
 
@@ -44,15 +43,15 @@ def broken(candidate: Candidate, why: str) -> Measured:
 
 
 def measure_candidate(
-    state: ExportState, candidate: Candidate, outputs: Future[GraphOutputs], acceptance: Acceptance | None
+    state: ExportState, candidate: Candidate, run: GraphOutputs, acceptance: Acceptance | None
 ) -> Measured:
     """Compare a candidate on select and golden rows: in batches, alone and in random batches.
 
-    `outputs` are those of `together`. `acceptance` is None where there are no select rows. A candidate whose answers
+    `run` is that of `together`. `acceptance` is None where there are no select rows. A candidate whose answers
     move with the batch is measured again with every row alone, since it may serve rows alone.
     """
     try:
-        groups, run = state.groups, outputs.result()
+        groups = state.groups
         select, probe, golden = (run.of(part) for part in (groups.select, groups.probe, groups.golden))
         shift = largest_shift(probe, run.of(groups.alone), run.of(groups.mixed), groups.mixed_rows, state.scales)
         largest = state.definition.serve.batch_size
@@ -100,7 +99,7 @@ def golden_fault(state: ExportState, golden: Arrays) -> str:
 
 
 def together(state: ExportState, candidate: Candidate) -> GraphOutputs:
-    """Return the outputs for the batches from select to mixed, which follow each other in the file, by one process."""
+    """Return the outputs for the batches from select to mixed, which follow each other; a process computes them."""
     if candidate.variant == FP32 and state.fp32_outputs is not None:
         return state.fp32_outputs
     groups = state.groups
@@ -117,15 +116,14 @@ def call(state: ExportState) -> None:
     if acceptance:
         check_worth(acceptance, state.model.name)
     state.measured = []
-    with ThreadPoolExecutor(cpus()) as pool:
-        rest = iter(state.candidates)
-        running = deque(pool.submit(together, state, candidate) for candidate in islice(rest, cpus()))
-        for number, candidate in enumerate(state.candidates):
-            state.progress("measure", number, len(state.candidates))
-            result = measure_candidate(state, candidate, running.popleft(), acceptance)
-            running.extend(pool.submit(together, state, following) for following in islice(rest, 1))
-            state.measured.append(result)
-            state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
+    rest = iter(state.candidates)
+    running = deque(together(state, candidate) for candidate in islice(rest, cpus()))
+    for number, candidate in enumerate(state.candidates):
+        state.progress("measure", number, len(state.candidates))
+        result = measure_candidate(state, candidate, running.popleft(), acceptance)
+        running.extend(together(state, following) for following in islice(rest, 1))
+        state.measured.append(result)
+        state.say(f"      {candidate.variant}: {result.refusal or summary(state, result)}")
 
 
 def select_acceptance(state: ExportState) -> Acceptance:

@@ -27,7 +27,6 @@ from .reference import check_finite, typical_outputs
 from .served_class import overrides
 from .step import Step
 from .typical_spread import magnitudes, row_units, typical_scales
-from .variants import FP32
 
 Changes = Callable[[Outputs, Outputs], Flags]  # which rows' answers differ, of outputs and the source's
 
@@ -149,12 +148,10 @@ def fault_of(groups: list[Compared]) -> str:
 
 
 def call(state: ExportState) -> None:
-    """Compare fp32 with its source, if it is among the variants; its outputs are kept for the steps after this one."""
-    state.row_parity = state.fp32_outputs = None
-    if FP32 not in state.plan.variants:
+    """Compare fp32 with its source, if it is among the variants."""
+    state.row_parity = None
+    if state.fp32_outputs is None:
         return
-    whole = Batches(state.groups.certify.path, state.groups.certify.start, state.groups.mixed.stop)
-    state.fp32_outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch, state.provider)
     groups = list(comparisons(state, state.fp32_outputs))
     counts = {group.name: len(group.changed) for group in groups}
     generated, golden = counts.pop("generated", 0), counts.pop("golden", 0)
@@ -174,7 +171,7 @@ def describe(parity: RowParity) -> str:
 
 STEP = Step(
     "parity",
-    ("model", "groups", "fp32", "reference", "select_reference", "golden_outputs"),
-    ("row_parity", "fp32_outputs"),
+    ("model", "groups", "fp32_outputs", "reference", "select_reference", "golden_outputs"),
+    ("row_parity",),
     call,
 )

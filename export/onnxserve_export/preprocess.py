@@ -13,15 +13,22 @@ import numpy as np
 from onnxserve.archive.offline import axis_limits, least_sizes, part_counts, samples, tensors
 
 from .arrays import Arrays
-from .batch_composition import ALONE, MIXED, batches, random_batches
+from .batch_composition import ALONE, MIXED, batches, random_batches, spread
 from .batches import Batches
+from .early_imports import QUANTISER, importing
 from .export_state import ExportState, Groups
 from .step import Step
 from .subset import Subset
+from .variants import INT8, SEARCHED
 
 BATCHES = (1, 2, 3, 5, 7)
 FEW = 20  # rows below which generated ones help to check the source
 GENERATED = 64  # rows within the signature, on which fp32 must answer as its source does
+
+
+def by_size(values: Iterable[Any]) -> list[Any]:
+    """Return values by the length of their text, so that batches of them pad little."""
+    return sorted(values, key=lambda value: len(str(value)))
 
 
 def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
@@ -29,7 +36,7 @@ def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
 
     Where rows run alone, there is one size.
     """
-    ordered = sorted(values, key=lambda value: len(str(value)))
+    ordered = by_size(values)
     sizes = sorted({*BATCHES, largest}) if largest > 1 else [1]
     long = {f"batch {size}, long rows": ordered[-size:] for size in sizes}
     return long | {f"batch {size}, short rows": ordered[:size] for size in sizes}
@@ -62,6 +69,13 @@ def values(subset: Subset) -> Iterator[Any]:
     return (row.value for row in subset)
 
 
+def values_at(subset: Subset, places: Sequence[int]) -> list[Any]:
+    """Return the values of the rows at these places, in the places' order."""
+    wanted = set(places)
+    by_place = {place: value for place, value in enumerate(values(subset)) if place in wanted}
+    return [by_place[place] for place in places]
+
+
 def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
     """Return the rows that the source and batches are checked with: certify rows first, others where these are few.
 
@@ -69,8 +83,10 @@ def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
     """
     most, split = max(MIXED, 2 * state.definition.serve.batch_size), state.split
     golden = [row["input"] for row in state.golden]
-    subsets = (split.certify, split.select, split.calibrate, split.fit)
-    probe = list(islice(chain(chain.from_iterable(map(values, subsets)), golden), most))
+    state.probe_places = spread(len(split.certify), most)  # neighbours among them are of one size
+    certify = values_at(split.certify, state.probe_places)
+    others = chain.from_iterable(map(values, (split.select, split.calibrate, split.fit)))
+    probe = list(islice(chain(certify, others, golden), most))
     return probe if len(probe) >= FEW else [*probe, *generated]
 
 
@@ -81,13 +97,13 @@ def call(state: ExportState) -> None:
     size, split, layout = state.definition.serve.batch_size, state.split, Layout()
     composition = random_batches(min(len(probe), MIXED), size)
     shapes = shape_groups(probe, size)
-    fit = list(islice(values(split.fit), MIXED))
+    fit = by_size(islice(values(split.fit), MIXED))
     # Certify rows come first, since later steps run the others together without them. Golden rows follow the select
     # rows: the search runs both.
     layout.add(batches(values(split.certify), size), math.ceil(len(split.certify) / size))
     layout.add(batches(values(split.calibrate), size), math.ceil(len(split.calibrate) / size))
     layout.add(batches(fit, size), math.ceil(len(fit) / size))
-    layout.add(batches(generated, size), math.ceil(len(generated) / size))
+    layout.add(batches(by_size(generated), size), math.ceil(len(generated) / size))
     layout.add(batches(values(split.select), size), math.ceil(len(split.select) / size))
     golden_rows = [row["input"] for row in state.golden]
     together = len(golden_rows) if size > 1 else 1
@@ -98,7 +114,8 @@ def call(state: ExportState) -> None:
     for group in shapes.values():
         layout.add([group], 1)
     path = state.scratch / "tensors.npz"
-    state.axes = tensors(state.archive_folder, layout, path)
+    with importing(QUANTISER if {INT8, SEARCHED}.intersection(state.plan.variants) else ()):
+        state.axes = tensors(state.archive_folder, layout, path)
     state.limits, state.least = axis_limits(path, state.axes), least_sizes(path)
     certify, calibrate, first_fit, random, select, golden, checked, alone, mixed, *rest = layout.cut(path)
     state.groups = Groups(

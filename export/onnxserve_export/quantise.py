@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from onnxserve.errors import CheckFailed
 
+from .batches import Batches
 from .environment import cpu_flags
 from .export_state import ExportState
 from .fitting import quantise_fitted
 from .fusion import measure_fusion
 from .graph_file import save_graph, weight_files
+from .graph_outputs import GraphOutputs
 from .int8 import NotApplicable, quantisable, types_for
 from .plan import advice
 from .records import Candidate
@@ -132,21 +135,39 @@ def preprocess_graph(state: ExportState) -> Path:
     return source
 
 
+def fp32_outputs(state: ExportState) -> GraphOutputs:
+    """Return fp32's outputs for the batches from certify to mixed, which follow each other.
+
+    They are computed beside this step, whose tools leave a core idle most of the time.
+    """
+    groups = state.groups
+    whole = Batches(groups.certify.path, groups.certify.start, groups.mixed.stop)
+    outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch, state.provider)
+    state.running.callback(outputs.close)
+    return outputs
+
+
 def call(state: ExportState) -> None:
     """Make every variant but the searched one; one that can't be made is refused with its reason."""
     logging.getLogger().setLevel(logging.ERROR)  # the quantisers log advice on the root logger
-    state.candidates, state.refused = [], dict(state.plan.left)
+    state.candidates, state.refused, state.fp32_outputs = [], dict(state.plan.left), None
+    if FP32 in state.plan.variants:
+        state.fp32_outputs = fp32_outputs(state)
     variants = [variant for variant in state.plan.variants if variant != SEARCHED]
     source = state.fp32 if variants == [FP32] else preprocess_graph(state)
-    for number, variant in enumerate(variants):
-        state.progress("quantise", number, len(variants))
-        try:
-            state.candidates.append(make_candidate(state, variant, source))
-        except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
-            state.refused[variant] = f"could not be made: {error}"
-            state.say(f"      {variant}: {state.refused[variant]}")
+    with ThreadPoolExecutor(1) as beside:
+        # Its nodes are only counted, by another process.
+        early = {variant: beside.submit(make_candidate, state, FP32, source) for variant in variants if variant == FP32}
+        for number, variant in enumerate(variants):
+            state.progress("quantise", number, len(variants))
+            try:
+                made = early[variant].result() if variant in early else make_candidate(state, variant, source)
+                state.candidates.append(made)
+            except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
+                state.refused[variant] = f"could not be made: {error}"
+                state.say(f"      {variant}: {state.refused[variant]}")
     if not state.candidates and variants:
         raise CheckFailed("quantise", "no variant could be made", "at least one", fix=advice(state))
 
 
-STEP = Step("quantise", ("fp32", "groups"), ("candidates", "refused"), call)
+STEP = Step("quantise", ("fp32", "groups"), ("candidates", "refused", "fp32_outputs"), call)

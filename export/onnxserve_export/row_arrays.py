@@ -36,6 +36,11 @@ def _joined(outputs: Batches, part: Batches, axes: Axes, folder: Path) -> Arrays
     return on_disk(batches, folder)
 
 
+def rows_at(arrays: Arrays, places: Sequence[int], folder: Path) -> Arrays:
+    """Return some rows of arrays, as arrays on disk."""
+    return on_disk(lambda: ({name: array[[place]] for name, array in arrays.items()} for place in places), folder)
+
+
 def on_disk(batches: Callable[[], Iterable[Arrays]], folder: Path) -> Arrays:
     """Return the rows of all batches, which are read twice, one at a time."""
     shapes: dict[str, list[int]] = {}

@@ -32,7 +32,7 @@ from .subset import FRACTIONS, KEY, Row, spool
 
 # fit trains, calibrate gives the ranges of int8, select is what the search looks at, certify is for the proof alone.
 SEED = "onnxserve-split-2"
-JUDGED = ("select", "certify")  # subsets of which rankings are counted
+JUDGED = ("select", "certify")  # subsets on which graphs are compared with their source
 
 
 class Assignment:
@@ -86,7 +86,7 @@ def subset_at(place: float) -> str:
 def split_rows(rows: Iterable[Row], folder: Path, query_of: Callable[[Any], str | None] = lambda _: None) -> Split:
     """Split rows in one pass, into files in `folder`; queries are counted where several rows have the same."""
     assigned = Assignment(rows, query_of)
-    subsets = spool(assigned, FRACTIONS, folder)
+    subsets = spool(assigned, FRACTIONS, folder, by_size=JUDGED)
     fit, calibrate, select, certify = (subsets[name] for name in FRACTIONS)
     queries = None if assigned.queries == {name: len(rows) for name, rows in subsets.items()} else assigned.queries
     return Split(fit, calibrate, select, certify, assigned.duplicates, assigned.unlabelled, queries=queries)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -22,33 +24,52 @@ class GraphCrashed(RuntimeError):
     """The graph could not be loaded or run in time; the process that tried has ended."""
 
 
+class GraphProcess:
+    """A process that runs a graph from now on; it ends with this object."""
+
+    def __init__(self, *arguments: str) -> None:
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        command = [sys.executable, str(GRAPH_PROCESS), *arguments]
+        self._log = log
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        self.end = weakref.finalize(self, _end, self._process, log)
+
+    def wait(self) -> None:
+        """Wait until the graph has run; GraphCrashed if it can't be loaded or run in time."""
+        try:
+            code = self._process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise GraphCrashed(f"it runs for more than {TIMEOUT_S} s") from error
+        finally:
+            self._process.kill()  # nothing happens if it has ended
+        if code != 0:
+            self._log.seek(0)
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+            raise GraphCrashed(lines[-1] if lines else f"exit {code}")
+
+
+def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    process.kill()
+    process.wait()
+    log.close()
+
+
 def run_graph(model: Path, batches: Batches | Iterable[Arrays], provider: str = CPU) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
     with tempfile.TemporaryDirectory() as scratch:
         source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
-        return list(map(widen_half_floats, write_outputs(model, source, target, provider)))
+        start_outputs(model, source, target, provider).wait()
+        return list(map(widen_half_floats, Batches(target, 0, len(source))))
 
 
-def write_outputs(model: Path, batches: Batches, target: Path, provider: str = CPU) -> Batches:
-    """Write every output for each batch to a file; GraphCrashed if the graph can't be loaded or run."""
-    _run_process(str(model), str(batches.path), str(batches.start), str(batches.stop), str(target), provider)
-    return Batches(target, 0, len(batches))
+def start_outputs(model: Path, batches: Batches, target: Path, provider: str = CPU) -> GraphProcess:
+    """Start a process that writes every output for each batch to a file."""
+    return GraphProcess(str(model), str(batches.path), str(batches.start), str(batches.stop), str(target), provider)
 
 
 def write_optimised(model: Path, target: Path) -> None:
     """Write a graph as onnxruntime optimises it for this CPU; GraphCrashed if the graph can't be loaded."""
-    _run_process(str(model), str(target))
-
-
-def _run_process(*arguments: str) -> None:
-    command = [sys.executable, str(GRAPH_PROCESS), *arguments]
-    try:
-        completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired as error:
-        raise GraphCrashed(f"it runs for more than {TIMEOUT_S} s") from error
-    if completed.returncode != 0:
-        lines = completed.stderr.strip().splitlines()
-        raise GraphCrashed(lines[-1] if lines else f"exit {completed.returncode}")
+    GraphProcess(str(model), str(target)).wait()
 
 
 def widen_half_floats(outputs: Arrays) -> Arrays:

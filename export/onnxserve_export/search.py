@@ -77,9 +77,9 @@ class Search:
         try:
             batches = Batches(groups.select.path, groups.select.start, groups.golden.stop)  # they follow each other
             run = GraphOutputs(graph, batches, state.row_axes, state.scratch, state.provider)
+            select, golden = run.of(groups.select), run.of(groups.golden)
         except GraphCrashed:
             return 0.0
-        select, golden = run.of(groups.select), run.of(groups.golden)
         if not (all_finite(select) and all_finite(golden)) or golden_fault(state, golden):
             return 0.0
         answers = sized(state, select, groups.select)
@@ -120,7 +120,7 @@ def searched_candidate(state: ExportState, search: Search) -> Candidate | None:
     path = state.definition.folder / FILE
     graph, minutes = file_digest(state.fp32), state.definition.quantise.search_minutes
     state.sensitivity = sensitivity = explore(path, graph, search.nodes, search.damage, minutes, state.progress)
-    ms = node_times(search.source, state.groups.select.first(TIMED))
+    ms = node_times(search.source, state.groups.probe.first(TIMED))
     ranking = by_damage_for_time(sensitivity, ms)
     left_out = int(search.whole_graph_was_made and len(ranking) == len(search.nodes))
     chosen = choose_nodes(ranking, left_out, search.attempt, search.keep, ms)

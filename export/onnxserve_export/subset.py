@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
 KEY = 16  # bytes of a row's SHA-256 that tell it from others
 FRACTIONS = {"fit": 0.40, "calibrate": 0.08, "select": 0.12, "certify": 0.40}
 LENGTH = 8
+WINDOW = 256  # rows that are put in order of their size: whoever reads a few hundred of them sees every size
+WINDOW_BYTES = 2**20  # of them, which are in memory
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Row:
 
 @dataclass
 class Subset:
-    """Rows in the order in which they came, read from disk each time; `keys` are their hashes."""
+    """Rows, read from disk each time; `keys` are their hashes."""
 
     path: Path
     keys: list[bytes] = field(default_factory=list)
@@ -45,18 +47,50 @@ class Subset:
         return hashlib.sha256(b"".join(sorted(self.keys))).hexdigest()
 
 
-def spool(rows: Iterable[tuple[str, Row]], names: Iterable[str], folder: Path) -> dict[str, Subset]:
-    """Write each row to the subset that is named beside it."""
+class _Writer:
+    """Writes the rows of one subset, each `window` of them in order of their size."""
+
+    def __init__(self, path: Path, window: int) -> None:
+        self.subset, self._window = Subset(path), window
+        self._stream = path.open("wb")
+        self._waiting: list[tuple[int, bytes, bytes]] = []
+        self._bytes = 0
+
+    def write(self, row: Row) -> None:
+        """Take one row."""
+        packed = msgspec.msgpack.encode([row.value, row.label])
+        key = hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY]
+        self._waiting.append((len(packed), key, packed))
+        self._bytes += len(packed)
+        if len(self._waiting) == self._window or self._bytes > WINDOW_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        for size, key, packed in sorted(self._waiting):
+            self._stream.write(size.to_bytes(LENGTH) + packed)
+            self.subset.keys.append(key)
+        self._waiting.clear()
+        self._bytes = 0
+
+    def close(self) -> None:
+        """Write what waits, and close the file."""
+        with self._stream:
+            self._flush()
+
+
+def spool(
+    rows: Iterable[tuple[str, Row]], names: Iterable[str], folder: Path, by_size: Collection[str] = ()
+) -> dict[str, Subset]:
+    """Write each row to the subset that is named beside it.
+
+    The rows of subsets that `by_size` names follow each other by their size, so that batches of them pad little.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    subsets = {name: Subset(folder / name) for name in names}
-    files: dict[str, BinaryIO] = {}
+    writers = {name: _Writer(folder / name, WINDOW if name in by_size else 1) for name in names}
     try:
-        files = {name: subset.path.open("wb") for name, subset in subsets.items()}
         for name, row in rows:
-            packed = msgspec.msgpack.encode([row.value, row.label])
-            files[name].write(len(packed).to_bytes(LENGTH) + packed)
-            subsets[name].keys.append(hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY])
+            writers[name].write(row)
     finally:
-        for stream in files.values():
-            stream.close()
-    return subsets
+        for writer in writers.values():
+            writer.close()
+    return {name: writer.subset for name, writer in writers.items()}

@@ -16,7 +16,7 @@ from .graph_process import session
 from .records import Timing
 from .variants import CPU
 
-ROUNDS = 7
+ROUNDS = 5
 Run = Callable[[Arrays], Any]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,9 +13,11 @@ from onnxserve.batch.chunk import Chunk, Fault
 from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.sources import open_source
 
-from .lines import NOT_TEXT, TOO_LONG, Record, cuts, groups, lines, skip_empty, text_of
+from .lines import NOT_TEXT, TOO_LONG, Block, Record, blocks, skip_empty, text_of
+from .runs import Group, Run, Singles, cuts, groups, lines_of
 
 BOM = b"\xef\xbb\xbf"
+BLANK = b" \t\n\r\x0b\x0c"  # a line of these alone is no row
 _decode = msgspec.json.Decoder().decode
 
 
@@ -26,7 +28,15 @@ def columns(_source: Source, _delimiter: str) -> None:
 def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between lines."""
     with open_source(source.url) as stream:
-        yield from cuts(skip_empty(lines(stream, 0, 1)), rows)
+        yield from cuts(_runs(blocks(stream, 0, 1)), rows)
+
+
+def _runs(some: Iterable[Block]) -> Iterator[Run]:
+    for block in some:
+        if lines := lines_of(block, BLANK):
+            yield lines
+        elif records := list(skip_empty(block.lines())):
+            yield Singles(records)
 
 
 def read(part: Part, selection: Selection) -> Iterator[Chunk]:
@@ -34,18 +44,18 @@ def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     rows_read = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        records = skip_empty(lines(stream, part.start, part.line, part.stop - part.start))
-        for some in groups(records, selection.chunk, part.rows):
+        complete = _runs(blocks(stream, part.start, part.line, part.stop - part.start))
+        for some in groups(complete, selection.chunk, part.rows):
             yield _chunk(some, part.first + rows_read, part, selection)
             rows_read += len(some)
 
 
 def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
-    return _chunk([], 0, part, selection)
+    return _chunk(Group([]), 0, part, selection)
 
 
-def _chunk(some: list[Record], first: int, part: Part, selection: Selection) -> Chunk:
+def _chunk(some: Group, first: int, part: Part, selection: Selection) -> Chunk:
     documents: list[Any] = [None] * len(some)
     good, values, faults = [], [], dict[int, Fault]()
     for place, record in enumerate(some):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, NamedTuple
 
 from onnxserve.batch.chunk import Fault
-from onnxserve.batch.part import Cut
 
 BLOCK = 2**20
 MOST = 64 * 2**20  # bytes of one line; a file without line ends must not fill the memory
@@ -23,54 +23,55 @@ class Record(NamedTuple):
     text: bytes | None
 
 
-Records = Callable[[Iterable[Record]], Iterator[Record]]
+class Block(NamedTuple):
+    """Lines that follow each other, without the last one's end; `text` is None for one line too long to keep."""
+
+    line: int  # from 1
+    start: int
+    stop: int
+    text: bytes | None
+
+    def lines(self) -> Iterator[Record]:
+        """Yield the lines."""
+        if self.text is None:
+            yield Record(*self)
+            return
+        start = self.start
+        for line, text in enumerate(self.text.split(b"\n"), self.line):
+            stop = min(start + len(text) + 1, self.stop)  # the last line of a file may have no end
+            yield Record(line, start, stop, text.removesuffix(b"\r"))
+            start = stop
 
 
-def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Record]:
-    """Yield lines from the stream's position, which is offset `start`: `size` bytes of them, or all."""
+def blocks(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Block]:
+    """Yield lines in blocks from the stream's position, which is offset `start`: `size` bytes of them, or all."""
     rest, skipped, left = b"", 0, size
-    while left and (block := stream.read(BLOCK if left < 0 else min(BLOCK, left))):
-        left -= len(block) if left > 0 else 0
-        *whole, rest = (rest + block).split(b"\n")
-        for text in whole:
-            stop = start + skipped + len(text) + 1
-            yield Record(line, start, stop, None if skipped else text.removesuffix(b"\r"))
+    while left and (some := stream.read(BLOCK if left < 0 else min(BLOCK, left))):
+        left -= len(some) if left > 0 else 0
+        *whole, rest = (rest + some).rsplit(b"\n", 1)
+        if whole and skipped:  # the end of a line too long to keep comes first
+            end, *whole = whole[0].split(b"\n", 1)
+            stop = start + skipped + len(end) + 1
+            yield Block(line, start, stop, None)
             line, start, skipped = line + 1, stop, 0
+        for text in whole:
+            stop = start + len(text) + 1
+            yield Block(line, start, stop, text)
+            line, start = line + text.count(b"\n") + 1, stop
         if len(rest) > MOST:
             rest, skipped = b"", skipped + len(rest)
     if rest or skipped:
-        yield Record(line, start, start + skipped + len(rest), None if skipped else rest.removesuffix(b"\r"))
+        yield Block(line, start, start + skipped + len(rest), None if skipped else rest)
+
+
+def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Record]:
+    """Yield lines one by one from the stream's position, as `blocks` does."""
+    return chain.from_iterable(block.lines() for block in blocks(stream, start, line, size))
 
 
 def skip_empty(records: Iterable[Record]) -> Iterator[Record]:
     """Skip empty lines, which are no rows."""
     return (record for record in records if record.text is None or record.text.strip())
-
-
-def cuts(records: Iterable[Record], rows: int) -> Iterator[Cut]:
-    """Yield a piece for every `rows` records."""
-    first, opening, last, number = 0, None, None, 0
-    for record in records:
-        opening, last, number = opening or record, record, number + 1
-        if number - first == rows:
-            yield Cut(first, number - first, opening.start, record.stop, opening.line)
-            first, opening = number, None
-    if opening and last:
-        yield Cut(first, number - first, opening.start, last.stop, opening.line)
-
-
-def groups(records: Iterable[Record], size: int, most: int) -> Iterator[list[Record]]:
-    """Yield groups of at most `size` records, `most` records in all."""
-    group: list[Record] = []
-    for number, record in enumerate(records, 1):
-        group.append(record)
-        if len(group) == size or number == most:
-            yield group
-            group = []
-        if number == most:
-            return
-    if group:
-        yield group
 
 
 def decode_record(record: Record) -> str | Fault:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from .lines import Record
+from .runs import Group
 
 # Quotes, line ends that Arrow would see, zeros, and the byte order mark that it would drop.
 MARKS = (b'"', b"\r", b"\0", b"\xef\xbb\xbf")
@@ -31,14 +31,15 @@ class PlainRecords(NamedTuple):
     fields: pa.Table
 
 
-def split(some: Sequence[Record], names: Sequence[str], wanted: Sequence[str], delimiter: str) -> PlainRecords:
+def split(some: Group, names: Sequence[str], wanted: Sequence[str], delimiter: str) -> PlainRecords:
     """Split the records among `some` that have no quotes, as many fields as there are `names`, and text in UTF-8."""
+    if (fields := _parse(some.content, len(some), names, wanted, delimiter)) is not None:
+        return PlainRecords(np.arange(len(some)), fields)
     texts = [record.text for record in some]
-    if (fields := _parse(texts, names, wanted, delimiter)) is not None:
-        return PlainRecords(np.arange(len(texts)), fields)
     mark, count = delimiter.encode(), len(names) - 1
     places = [place for place, text in enumerate(texts) if text is not None and _is_plain(text, mark, count)]
-    fields = _parse([texts[place] for place in places], names, wanted, delimiter)
+    content = b"\n".join(texts[place] or b"" for place in places)
+    fields = _parse(content, len(places), names, wanted, delimiter)
     if fields is None:  # there are none, or Arrow can't take this delimiter
         places, fields = [], pa.table({name: pa.array([], pa.string()) for name in wanted})
     return PlainRecords(np.array(places, np.intp), fields)
@@ -55,12 +56,10 @@ def _is_plain(text: bytes, delimiter: bytes, count: int) -> bool:
 
 
 def _parse(
-    texts: Sequence[bytes | None], names: Sequence[str], wanted: Sequence[str], delimiter: str
+    content: bytes | None, count: int, names: Sequence[str], wanted: Sequence[str], delimiter: str
 ) -> pa.Table | None:
-    """Return the wanted columns of all records as texts; None unless all of them are plain."""
-    whole = [text for text in texts if text is not None]
-    content = b"\n".join(whole)
-    if len(whole) < len(texts) or not 0 < len(content) < LARGEST or any(mark in content for mark in MARKS):
+    """Return the wanted columns of `count` records, joined by LF, as texts; None unless all of them are plain."""
+    if not content or len(content) >= LARGEST or any(mark in content for mark in MARKS):
         return None
     try:
         content.decode()  # Arrow looks at the wanted columns only
@@ -76,7 +75,7 @@ def _parse(
         )
     except (pa.ArrowInvalid, ValueError):  # another number of fields, not UTF-8, a delimiter of several bytes
         return None
-    return table.combine_chunks() if table.num_rows == len(texts) else None
+    return table.combine_chunks() if table.num_rows == count else None
 
 
 def numbers(

@@ -15,10 +15,11 @@ from onnxserve.batch.sources import open_source
 from onnxserve.errors import BatchError
 
 from .cells import row_of
-from .lines import Record, cuts, groups, lines, skip_empty, text_of
+from .lines import blocks, lines, skip_empty, text_of
+from .runs import Group, cuts, groups
 from .table_fields import fields_of, kept_columns, picker, with_nulls
 from .table_numbers import number_rows
-from .table_records import records
+from .table_records import records, runs
 
 TAB = ".tsv"
 BOM = "\ufeff"
@@ -34,7 +35,7 @@ def cut(source: Source, selection: Selection, rows: int) -> Iterator[Cut]:
     _, start, line = _header(source.url, selection.delimiter)
     with open_source(source.url) as stream:
         stream.seek(start)
-        yield from cuts(records(lines(stream, start, line)), rows)
+        yield from cuts(runs(blocks(stream, start, line)), rows)
 
 
 def read(part: Part, selection: Selection) -> Iterator[Chunk]:
@@ -43,7 +44,7 @@ def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     rows_read = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
-        complete = records(lines(stream, part.start, part.line, part.stop - part.start))
+        complete = runs(blocks(stream, part.start, part.line, part.stop - part.start))
         for some in groups(complete, selection.chunk, part.rows):
             yield _chunk(some, part.first + rows_read, part, selection, names)
             rows_read += len(some)
@@ -51,7 +52,7 @@ def read(part: Part, selection: Selection) -> Iterator[Chunk]:
 
 def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
-    return _chunk([], 0, part, selection, _header(part.source, selection.delimiter)[0])
+    return _chunk(Group([]), 0, part, selection, _header(part.source, selection.delimiter)[0])
 
 
 def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
@@ -76,7 +77,7 @@ def separator(url: str, delimiter: str) -> str:
     return "\t" if TAB in url.lower() and delimiter == "," else delimiter
 
 
-def _chunk(some: list[Record], first: int, part: Part, selection: Selection, names: list[str]) -> Chunk:
+def _chunk(some: Group, first: int, part: Part, selection: Selection, names: list[str]) -> Chunk:
     delimiter, values = separator(part.source, selection.delimiter), None
     if selection.numbers:
         places, columns, kept, faults = number_rows(some, selection, names, delimiter)

@@ -12,14 +12,15 @@ import pyarrow as pa
 from onnxserve.batch.chunk import Fault
 from onnxserve.batch.part import Selection
 
-from .lines import MOST, Record, decode_record
+from .lines import MOST, decode_record
+from .runs import Group
 
 NARROW = 2  # itemgetter returns a tuple for at least this many columns
 csv.field_size_limit(MOST)  # its default refuses texts of 128 KiB, which pyarrow and Parquet take
 
 
 def fields_of(
-    some: Sequence[Record], places: Iterable[int], width: int, delimiter: str
+    some: Group, places: Iterable[int], width: int, delimiter: str
 ) -> tuple[dict[int, list[str]], dict[int, Fault]]:
     """Return the `width` fields of the records at these places, by place, and why others have none."""
     fields, faults = dict[int, list[str]](), dict[int, Fault]()

@@ -13,8 +13,8 @@ from onnxserve.batch.chunk import Fault
 from onnxserve.batch.part import Selection
 
 from .cells import parse_numbers
-from .lines import Record
 from .plain_records import PlainRecords, numbers, split
+from .runs import Group
 from .table_fields import fields_of, kept_columns, picker, with_nulls
 
 Array = npt.NDArray[Any]
@@ -30,7 +30,7 @@ class NumberRows(NamedTuple):
     faults: dict[int, Fault]
 
 
-def number_rows(some: Sequence[Record], selection: Selection, names: Sequence[str], delimiter: str) -> NumberRows:
+def number_rows(some: Group, selection: Selection, names: Sequence[str], delimiter: str) -> NumberRows:
     """Return the records whose fields are numbers, as float64, and why others aren't."""
     wanted = list(dict.fromkeys([*selection.columns.values(), *selection.keep]))
     plain, places = split(some, names, wanted, delimiter), np.arange(len(some))

@@ -4,32 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .lines import Record
+from .lines import Block, Record
+from .runs import Run, Singles, lines_of
 
 QUOTE = b'"'
+BLANK = b" \r"  # a line of these alone is no row, unless it is inside quotes; tabs are empty fields of a row
 MOST_LINES = 200  # of one record; a quote that is never closed must not swallow the rest
 
 
+class Joiner:
+    """Joins lines while a quote is open; a quote that is never closed spoils its own line only."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Record] = []
+
+    def join(self, source_lines: Iterable[Record]) -> Iterator[Record]:
+        """Yield the records that are complete with these lines, which follow the former ones."""
+        source, again = iter(source_lines), list[Record]()
+        while line := again.pop(0) if again else next(source, None):
+            text = line.text
+            if not self.waiting and text is not None and QUOTE not in text:
+                if text.strip(BLANK):
+                    yield line
+                continue
+            self.waiting.append(line)
+            if text is None or len(self.waiting) > MOST_LINES:
+                yield self.waiting[0]
+                again, self.waiting = self.waiting[1:] + again, []
+            elif not _open(self.waiting):
+                first = self.waiting[0]
+                joined = text if len(self.waiting) == 1 else b"\n".join(part.text or b"" for part in self.waiting)
+                yield Record(first.line, first.start, line.stop, joined)
+                self.waiting = []
+
+    def end(self) -> Iterator[Record]:
+        """Yield what waits for a quote that doesn't come."""
+        while self.waiting:
+            first, *others = self.waiting
+            self.waiting = []
+            yield first
+            yield from self.join(others)
+
+
 def records(source_lines: Iterable[Record]) -> Iterator[Record]:
-    """Join lines while a quote is open; a quote that is never closed spoils its own line only."""
-    source, waiting, again = iter(source_lines), list[Record](), list[Record]()
-    while line := again.pop(0) if again else next(source, None):
-        text = line.text
-        if not waiting and text is not None and QUOTE not in text:  # most lines
-            if text.strip(b" \r"):  # empty lines are rows inside quotes only; tabs are empty fields of a row
-                yield line
-            continue
-        waiting.append(line)
-        if text is None or len(waiting) > MOST_LINES:
-            yield waiting[0]
-            again, waiting = waiting[1:] + again, []
-        elif not _open(waiting):
-            joined = text if len(waiting) == 1 else b"\n".join(part.text or b"" for part in waiting)
-            yield Record(waiting[0].line, waiting[0].start, line.stop, joined)
-            waiting = []
-    if waiting:  # the end came before the quote
-        yield waiting[0]
-        yield from records(waiting[1:])
+    """Yield the records of lines, one by one."""
+    joiner = Joiner()
+    yield from joiner.join(source_lines)
+    yield from joiner.end()
+
+
+def runs(blocks: Iterable[Block]) -> Iterator[Run]:
+    """Yield the records of blocks; the lines of a block without quotes stay together."""
+    joiner = Joiner()
+    for block in blocks:
+        is_plain = not joiner.waiting and block.text is not None and QUOTE not in block.text
+        if is_plain and (lines := lines_of(block, BLANK + b"\n")):
+            yield lines
+        elif complete := list(joiner.join(block.lines())):
+            yield Singles(complete)
+    if rest := list(joiner.end()):
+        yield Singles(rest)
 
 
 def _open(waiting: Sequence[Record]) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import time
 from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
@@ -83,3 +85,22 @@ def test_a_graph_that_runs_for_too_long_counts_as_crashed(graph, batches, tmp_pa
     monkeypatch.setattr(run, "TIMEOUT_S", 0.001)
     with pytest.raises(GraphCrashed, match=r"runs for more than 0\.001 s"):
         outputs_for(graph, batches, {}, tmp_path)
+
+
+def test_outputs_are_computed_beside_other_work_until_somebody_closes_them(tmp_path, monkeypatch, batches):
+    sleeper, mark = tmp_path / "sleeper.py", tmp_path / "runs"
+    sleeper.write_text(f"import os, pathlib, time\npathlib.Path({str(mark)!r}).mkdir()\ntime.sleep(60)\n")
+    monkeypatch.setattr(run, "GRAPH_PROCESS", sleeper)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    before = psutil.Process().children()
+    outputs = GraphOutputs(tmp_path / "graph.onnx", batches, {}, scratch)  # returns though nothing has run yet
+    [process] = [child for child in psutil.Process().children() if child not in before]
+    deadline = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert mark.exists()
+    assert process.is_running()
+    outputs.close()
+    assert not process.is_running()
+    assert not list(scratch.iterdir())

@@ -130,7 +130,7 @@ def corrupted(by: float) -> list[Step]:
         bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(by), bias.name))
         onnx.save(proto, state.fp32)
 
-    at = [step.name for step in STEPS].index("parity")
+    at = [step.name for step in STEPS].index("quantise")
     return [*STEPS[:at], Step("corrupt", (), (), corrupt), *STEPS[at:]]
 
 

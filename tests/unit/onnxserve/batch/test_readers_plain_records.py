@@ -14,6 +14,7 @@ from onnxserve.batch.part import Selection
 from onnxserve.batch.readers import table_numbers
 from onnxserve.batch.readers.lines import Record
 from onnxserve.batch.readers.plain_records import PlainRecords, numbers, split
+from onnxserve.batch.readers.runs import Group, Singles
 from onnxserve.batch.readers.table_numbers import NumberRows, number_rows
 
 NAMES = ("id", "x", "y")
@@ -40,12 +41,12 @@ PLAIN = ("1", "-2.5", "0", "-0.0", "0e5", "3.25e-7", "12345678901234567890", "0.
 PIECES = (*ODD, *PLAIN, "oops", '"7"', '"a""b"', "a\rb", "\0", "\ufeff1")
 
 
-def records_of(texts: list[str | bytes | None]) -> list[Record]:
+def records_of(texts: list[str | bytes | None]) -> Group:
     encoded = [text.encode() if isinstance(text, str) else text for text in texts]
-    return [Record(number + 2, 0, 0, text) for number, text in enumerate(encoded)]
+    return Group([Singles([Record(number + 2, 0, 0, text) for number, text in enumerate(encoded)])])
 
 
-def one_at_a_time(some: list[Record], selection: Selection, monkeypatch: pytest.MonkeyPatch) -> NumberRows:
+def one_at_a_time(some: Group, selection: Selection, monkeypatch: pytest.MonkeyPatch) -> NumberRows:
     """The rows without pyarrow's part."""
 
     def no_plain(_: Any, __: Any, wanted: list[str], ___: str) -> PlainRecords:
@@ -110,7 +111,7 @@ def test_beside_a_bad_record_the_others_are_still_plain():
     some = records_of(["a,1,2", 'b,"3",4', "c,5", None, b"\xff,1,2", "d,6,7", "e,8\r,9"])
     assert split(some, NAMES, ["x"], ",").places.tolist() == [0, 5]
     assert split(some, NAMES, ["x"], "€").places.tolist() == []
-    assert split([], NAMES, ["x"], ",").fields.num_rows == 0
+    assert split(Group([]), NAMES, ["x"], ",").fields.num_rows == 0
 
 
 def test_zeros_are_sure_and_what_only_looks_like_zero_is_not():

@@ -11,7 +11,7 @@ import struct
 END = -1
 END_BYTES = b"\xff\xff\xff\xff"
 FIELD_LIMIT = 2**30  # bytes; the frontend's own limit on a body is far below
-_unpack = struct.Struct("!i").unpack_from
+unpack = struct.Struct("!i").unpack_from
 
 
 class BadFrame(Exception):
@@ -25,26 +25,29 @@ class Incomplete(Exception):
         self.needed = needed
 
 
+def bad_size(size: int) -> BadFrame:
+    """Return the error for a field's size, which is below 0 or above the limit."""
+    if size == END:
+        return BadFrame("a list ended where a field was expected")
+    return BadFrame(f"a field of {size} bytes, at most {FIELD_LIMIT} are accepted")
+
+
 def locate_field(buffer: bytes | bytearray, position: int) -> tuple[int, int]:
-    """Return start and stop of a field's content, with a stop of -1 at a list's end; raises Incomplete or BadFrame."""
+    """Return start and stop of a field's content; raises Incomplete or BadFrame."""
     start = position + 4
     if start > len(buffer):
         raise Incomplete(start)
-    stop = start + _unpack(buffer, position)[0]
+    stop = start + unpack(buffer, position)[0]
     if start <= stop <= len(buffer):
         return start, stop
-    if stop - start == END:
-        return start, END
     if not start <= stop <= start + FIELD_LIMIT:
-        raise BadFrame(f"a field of {stop - start} bytes, at most {FIELD_LIMIT} are accepted")
+        raise bad_size(stop - start)
     raise Incomplete(stop)
 
 
 def read_text(buffer: bytes | bytearray, position: int) -> tuple[str, int]:
     """Return a text and the position after it; raises Incomplete or BadFrame."""
     start, stop = locate_field(buffer, position)
-    if stop == END:
-        raise BadFrame("a list ended where text was expected")
     try:
         return buffer[start:stop].decode(), stop
     except UnicodeDecodeError as error:
@@ -60,8 +63,8 @@ def read_pairs(packed: bytes) -> dict[str, str]:
     position, end = 0, len(packed)
     try:
         while position < end:
-            middle = position + 4 + _unpack(packed, position)[0]
-            stop = middle + 4 + _unpack(packed, middle)[0]
+            middle = position + 4 + unpack(packed, position)[0]
+            stop = middle + 4 + unpack(packed, middle)[0]
             if not position + 4 <= middle <= stop - 4 <= end - 4:
                 raise BadFrame("a field longer than its list")
             values[packed[position + 4 : middle].decode()] = packed[middle + 4 : stop].decode()
@@ -77,4 +80,4 @@ def read_integer(buffer: bytearray, position: int) -> tuple[int, int]:
     """Return an integer and the position after it; raises Incomplete."""
     if position + 4 > len(buffer):
         raise Incomplete(position + 4)
-    return _unpack(buffer, position)[0], position + 4
+    return unpack(buffer, position)[0], position + 4

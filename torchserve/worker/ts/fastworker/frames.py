@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import socket
+import struct
 
-from .fields import END, END_BYTES, BadFrame, Incomplete, locate_field, read_integer, read_pairs, read_text
+from .fields import (
+    END,
+    END_BYTES,
+    FIELD_LIMIT,
+    BadFrame,
+    Incomplete,
+    bad_size,
+    read_integer,
+    read_pairs,
+    read_text,
+    unpack,
+)
 from .messages import Load, Request
 
 CHUNK = 1 << 18
@@ -28,35 +40,47 @@ def _parse_load(buffer: bytearray, position: int) -> tuple[Load, int]:
 
 
 def _parse_request(buffer: bytearray, position: int) -> tuple[Request | None, int]:
-    """Return one request, None at the end of the batch, and the position after it."""
-    start, stop = locate_field(buffer, position)
-    if stop == END:
-        return None, start
-    id_, position = read_text(buffer, position)
-    headers, position = _parse_headers(buffer, position)
-    parameters: list[tuple[str, str, bytearray]] = []
-    while True:
-        start, stop = locate_field(buffer, position)
-        if stop == END:
-            return Request(id_, headers, parameters), start
-        name, position = read_text(buffer, position)
-        kind, position = read_text(buffer, position)
-        start, position = locate_field(buffer, position)
-        if position == END:
-            raise BadFrame("a parameter without a value")
-        parameters.append((name, kind, buffer[start:position]))
+    """Return one request, None at the end of the batch, and the position after it; raises Incomplete or BadFrame.
 
-
-def _parse_headers(buffer: bytearray, position: int) -> tuple[dict[str, str], int]:
-    """Return headers by name as the client spelt them, with the last value of a repeated one, and the position after.
-
-    The end mark is neither UTF-8 nor a length, so its first occurrence ends the list. Behind a gateway no two requests
-    have the same headers, so a cache of them would cost more than this.
+    It is one pass with few calls, since it runs for each request.
     """
-    end = buffer.find(END_BYTES, position)
-    if end < 0:
-        raise Incomplete(len(buffer) + 1)
-    return read_pairs(bytes(buffer[position:end])), end + len(END_BYTES)
+    try:
+        if (size := unpack(buffer, position)[0]) == END:
+            return None, position + 4
+        if not 0 <= size <= FIELD_LIMIT:
+            raise bad_size(size)
+        first, start = position + 4, position + 4 + size
+        if start > len(buffer):
+            raise Incomplete(start)
+        id_ = buffer[first:start].decode()
+        # The end mark is neither UTF-8 nor a length, so its first occurrence ends the headers. Behind a gateway no two
+        # requests have the same headers, so a cache of them would cost more than this.
+        if (stop := buffer.find(END_BYTES, start)) < 0:
+            raise Incomplete(len(buffer) + 1)
+        headers = read_pairs(bytes(buffer[start:stop]))
+        parameters, position = _parse_parameters(buffer, stop + 4)
+    except struct.error as error:
+        raise Incomplete(len(buffer) + 1) from error
+    except UnicodeDecodeError as error:
+        raise BadFrame("text that is not UTF-8") from error
+    return Request(id_, headers, parameters), position
+
+
+def _parse_parameters(buffer: bytearray, position: int) -> tuple[list[tuple[str, str, bytearray]], int]:
+    parameters = []
+    while (size := unpack(buffer, position)[0]) != END:
+        if not 0 <= size <= FIELD_LIMIT:
+            raise bad_size(size)
+        name, kind = position + 4, position + 8 + size
+        if not 0 <= (size := unpack(buffer, kind - 4)[0]) <= FIELD_LIMIT:
+            raise bad_size(size)
+        value = kind + 4 + size
+        if not 0 <= (size := unpack(buffer, value - 4)[0]) <= FIELD_LIMIT:
+            raise bad_size(size)
+        if (position := value + size) > len(buffer):
+            raise Incomplete(position)
+        parameters.append((buffer[name : kind - 4].decode(), buffer[kind : value - 4].decode(), buffer[value:position]))
+    return parameters, position + 4
 
 
 class Frames:
