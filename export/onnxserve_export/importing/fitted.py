@@ -7,6 +7,7 @@ from typing import Any
 from onnxserve_export.sources.pipeline_columns import branches_of, has_names, names_of
 from onnxserve_export.sources.trees import TreeSource, is_classifier, objective
 
+from .booster_categories import booster_columns
 from .fitted_columns import typed_columns
 from .outline import Outline
 
@@ -32,7 +33,8 @@ def read_fitted(outline: Outline, source: TreeSource) -> None:
 def read_columns(outline: Outline, model: Any) -> None:
     """Read names and types of the columns; names that the user gives stand for the model's own, in its order."""
     names, origin = columns_of(model)
-    typed = typed_columns(model)
+    categories = booster_columns(model, names)
+    typed = categories or typed_columns(model)
     given = outline.get("input.columns", [])
     may_rename = not (branches_of(model) and has_names(model)) or given == names_of(model)
     if may_rename and typed and len(given) == len(typed) and all(isinstance(column, str) for column in given):
@@ -42,7 +44,8 @@ def read_columns(outline: Outline, model: Any) -> None:
         ]
         outline.replace("input.columns", columns)
     elif typed:
-        outline.add("input.columns", typed, "what the pipeline's first steps know of them")
+        origins = ("categories of the data frame that it was fitted to", "what the pipeline's first steps know of them")
+        outline.add("input.columns", typed, origins[not categories])
     elif names:
         outline.add("input.columns", names, origin)
     has_texts = any(isinstance(column, dict) and column.get("type") == "text" for column in typed)

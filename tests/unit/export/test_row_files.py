@@ -50,7 +50,10 @@ def test_a_table_is_read_in_the_order_of_its_columns_whatever_the_files(table, t
     lines = [{"x": 1, "y": 2, "label": "inside"}, {"label": "outside", "y": 4, "x": 3.5}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     pq.write_table(pa.Table.from_pylist(lines), tmp_path / "rows.parquet")
-    for name in ("rows.csv", "rows.csv.gz", "rows.tsv", "rows.jsonl", "rows.parquet"):
+    for name, mark in (("semicolons.csv", ";"), ("tabs.csv", "\t")):
+        text = "\ufeff" + (tmp_path / "rows.csv").read_text().replace(",", mark)
+        (tmp_path / name).write_text(text.replace("inside", '"inside"'))
+    for name in ("rows.csv", "rows.csv.gz", "rows.tsv", "semicolons.csv", "tabs.csv", "rows.jsonl", "rows.parquet"):
         assert rows_of(tmp_path / name, table) == expected, name
 
 
@@ -107,6 +110,7 @@ def test_labels_without_classes_are_numbers(table, tmp_path):
         ("x,y,label\n1,2,inside\n1,many,inside\n", "rows.csv line 3, column y: expected a number, got 'many'"),
         ("x,y,label\n1,,inside\n", "rows.csv line 2, column y: the number is missing"),
         ("x,y,label\n1,inf,inside\n", "rows.csv line 2, column y: the number is not finite"),
+        ("x;y;label\n1;2,5;inside\n", "rows.csv line 2, column y: expected a number, got '2,5'"),
         ("x,y,label\n1,2,nowhere\n", "rows.csv line 2, column label: label 'nowhere' is not among `labels`"),
         ("x,y,label\n1,2\n", "rows.csv line 2: 2 fields, the header has 3"),
         ('x,y,label\n1,2,"inside\n', "rows.csv line 2: not a record of CSV"),
