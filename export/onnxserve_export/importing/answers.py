@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
-
 from onnxserve_export.faults import FaultList
 
 from .options import ImportOptions
@@ -82,7 +81,7 @@ def dotted_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def names_of(text: str, option: str) -> list[str]:
     """Return names with commas between them, or the lines of a file.
 
-    DefinitionError for a file that isn't there, isn't UTF-8, or is JSON. One name with the suffix of a file is a file's.
+    DefinitionError for a file that isn't there, isn't UTF-8, or is JSON; a lone name with a file's suffix is a file's.
     """
     names = text.split(",")
     if FILE.fullmatch(text) and (text.lower().endswith(JSON) or not is_file(text)):

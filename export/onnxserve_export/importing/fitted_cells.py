@@ -55,7 +55,7 @@ def _cells_in(file: Source, inputs: Sequence[str], names: Sequence[str]) -> Iter
             yield from _by_name(row, names).items()
         return
     own = {column: name for column, name in zip(inputs, names, strict=False) if column in available}
-    for row in records(file, [*own]):
+    for row in records(file, [*own]) if own else ():
         yield from ((name, row.get(column, "")) for column, name in own.items())
 
 

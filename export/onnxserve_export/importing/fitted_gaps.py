@@ -1,4 +1,4 @@
-"""Which plain columns of a fitted model's table may be empty or true or false: as its trees learnt it, and as rows are."""
+"""Which plain columns of a fitted table may be empty, or true and false: as its trees learnt it, and as rows are."""
 
 from __future__ import annotations
 

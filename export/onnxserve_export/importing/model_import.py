@@ -65,14 +65,13 @@ def import_model(
     `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive. Before the
     artefact is read, all that is wrong with the name, the options and the places is said at once.
     """
-    faults, folder, artefact = FaultList(), models / name, None
+    faults, folder = FaultList(), models / name
     faults.attempt(lambda: new_folder(models, name))
     answers = read_answers(options, faults)
     rows = faults.attempt(lambda: locate_rows(options, folder, say)) or LocatedRows()
-    if not (faults and is_remote(source)):  # nothing is fetched for an import that fails
-        artefact = faults.attempt(lambda: locate(source, folder, offline=options.offline, say=say))
-    faults.check()
-    assert artefact is not None  # or else there was a fault
+    if is_remote(source):
+        faults.check()  # nothing is fetched for an import that fails
+    artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
     if rows.reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ from .pipeline_columns import branches_of, has_names, reads_texts
 from .source import InputSpec, SourceModel
 from .tree_graphs import convert
 from .vectorisers import check_vectorisers
+
+# A model that was fitted to a data frame gets its columns in the order of the fit; scikit-learn warns at each call that
+# they have no names.
+warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
 
 SCORES, VALUES = "scores", "values"
 # Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.

@@ -110,7 +110,10 @@ def test_labels_without_classes_are_numbers(table, tmp_path):
         ("x,y,label\n1,2,inside\n1,many,inside\n", "rows.csv line 3, column y: expected a number, got 'many'"),
         ("x,y,label\n1,,inside\n", "rows.csv line 2, column y: the number is missing"),
         ("x,y,label\n1,inf,inside\n", "rows.csv line 2, column y: the number is not finite"),
-        ("x;y;label\n1;2,5;inside\n", "rows.csv line 2, column y: expected a number, got '2,5'"),
+        (
+            "x;y;label\n1;2,5;inside\n",
+            "rows.csv line 2, column y: expected a number, got '2,5'; write a point, not a comma",
+        ),
         ("x,y,label\n1,2,nowhere\n", "rows.csv line 2, column label: label 'nowhere' is not among `labels`"),
         ("x,y,label\n1,2\n", "rows.csv line 2: 2 fields, the header has 3"),
         ('x,y,label\n1,2,"inside\n', "rows.csv line 2: not a record of CSV"),
@@ -122,7 +125,25 @@ def test_a_bad_row_is_named_by_file_line_and_column(table, tmp_path, content, pl
         rows_of(tmp_path / "rows.csv", table)
     assert place in refusal.value.where
     assert ("nullable = true" in refusal.value.fix) == any(f"column {column}:" in place for column in "xy")
-    assert ("write labels by their names" in refusal.value.fix) == ("column label:" in place)
+    assert ("`labels` has 'outside', 'inside'" in refusal.value.fix) == ("column label:" in place)
+
+
+def test_the_first_fault_of_each_column_is_shown_and_how_many_rows_have_one(table, tmp_path):
+    lines = [f"1,many{number},inside\n" for number in range(9)]
+    (tmp_path / "rows.csv").write_text("x,y,label\n" + "".join(lines) + "2024-01-01,2,nowhere\n")
+    with pytest.raises(DefinitionError) as refusal:
+        rows_of(tmp_path / "rows.csv", table)
+    shown = [line.partition("rows.csv ")[2] for line in refusal.value.where.splitlines()]
+    assert [line.partition(":")[0] for line in shown[:5]] == [
+        "line 2, column y",
+        "line 3, column y",
+        "line 4, column y",
+        "line 11, column x",
+        "line 11, column label",
+    ]
+    assert refusal.value.where.splitlines()[5].strip() == "10 of these 10 rows can't be read"
+    assert 'type = "date"' in refusal.value.fix
+    assert "`labels` has 'outside', 'inside'" in refusal.value.fix
 
 
 def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(table, tmp_path):

@@ -71,6 +71,12 @@ def test_rows_that_are_no_rows_have_no_gaps(tmp_path):
     assert empty_columns(rows) == {"income", "size"}
 
 
+def test_a_file_without_any_of_the_models_columns_has_no_gaps(tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\ngood,1\n")
+    assert cells_of(rows, NAMES, NAMES) == {}
+
+
 def test_columns_of_other_names_in_the_file_are_the_models_by_their_order(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,i,s\n1,,2\n")

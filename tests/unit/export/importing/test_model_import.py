@@ -138,6 +138,16 @@ def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
     assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
+def test_an_archive_with_code_around_its_model_is_told_that_at_once_with_what_serves_it_as_it_is(tmp_path):
+    manifest = stock_document("net", "own.py", serializedFile="net.pth", modelFile="network.py")
+    members = {"own.py": b"class Own: ...\n", "network.py": b"class Net: ...\n", "net.pth": b""}
+    archive = write_zip(tmp_path / "my net.mar", members | {MANIFEST: json.dumps(manifest).encode()})
+    with pytest.raises(StepFailed, match="2 things are wrong") as refusal:
+        document(archive, tmp_path)
+    for part in ("--trust", "code of its own", f"onnxserve migrate '{archive}'"):
+        assert part in str(refusal.value)
+
+
 def test_an_example_for_an_archive_is_refused_for_other_artefacts(tmp_path):
     source = write_linear(tmp_path / "net.onnx")
     with pytest.raises(DefinitionError, match="--row is for archives of TorchServe"):
