@@ -21,6 +21,7 @@ from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
+from onnxserve_handlers.registry import task as task_class
 from onnxserve_handlers.tasks import OutputOptions
 
 
@@ -208,6 +209,16 @@ def test_images_and_sounds_of_class_folders_have_its_name_as_label(text, tmp_pat
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "a.wav").write_bytes(b"RIFF")
     assert rows_of(tmp_path / "sounds", text) == [(b"RIFF", None)]
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_folders_are_no_labels_of_boxes_and_masks(text, tmp_path, task):
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures" / "cat" / "a.png").write_bytes(b"")
+    definition = msgspec.structs.replace(text, output=task_class(task).output_options(labels=("cat",)))
+    with pytest.raises(DefinitionError, match=f"taken for labels, which {task} has none of") as refusal:
+        rows_of(tmp_path / "pictures", definition)
+    assert "move the files into one folder" in refusal.value.fix
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,16 @@ def test_rows_that_are_not_there_are_told_what_rows_may_be(tmp_path, monkeypatch
     assert refusal.value.fix.startswith("--rows takes the path or URL of a Parquet")
 
 
+def test_the_rate_of_sounds_is_asked_for_since_another_gives_other_answers_without_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(LINEAR)
+    with pytest.raises(DefinitionError, match="the rate that the model was trained at") as refusal:
+        document("network.py:build", tmp_path, kind="audio", task="raw")
+    assert "--set input.sample_rate=VALUE" in refusal.value.fix
+    written = document("network.py:build", tmp_path, kind="audio", task="raw", fields=("input.sample_rate=8000",))
+    assert written["input"] == {"kind": "audio", "sample_rate": 8000}
+
+
 def test_a_place_may_have_spaces_and_other_marks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = tmp_path / "my models (1), späte"
