@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.archive.offline import RowFault, faults_of, part_counts, tensors
+from onnxserve.batch.part import ALBUMS
+from onnxserve.batch.sources import find_sources
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError, OnnxserveError
 from onnxserve_handlers.runtime.session import has_openvino
@@ -25,6 +27,7 @@ from .batches import Batches
 from .early_imports import EXPORTER, importing
 from .export_state import ExportState
 from .golden import generated_golden, shortened
+from .row_folders import file_of
 from .source_check import source_faults
 from .step import Step
 from .subset import Row
@@ -95,8 +98,17 @@ def row_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[Onnx
     for fault in refused:
         value = next(islice(rows_of(state), fault.first, None)).value
         count = "1 row" if fault.count == 1 else f"{fault.count} rows"
-        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {shortened(value)}"
+        first = named_file(state, value) or shortened(value)
+        what = f"the handler refuses {count}: {fault.reason}{fault.place}; the first is {first}"
         yield DefinitionError(what, where=state.rows_place, fix=fault.fix)
+
+
+def named_file(state: ExportState, value: Any) -> str:
+    """Return the path of a row's file among a folder's images or sounds, empty for another row."""
+    if not isinstance(value, bytes) or state.row_files is None:
+        return ""
+    album = find_sources([str(state.row_files)]).files[0]
+    return file_of(album, value) if album.kind in ALBUMS else ""
 
 
 def golden_faults(state: ExportState, refused: Iterable[RowFault]) -> Iterator[OnnxserveError]:

@@ -33,12 +33,23 @@ class FaultList:
             self.add(error)
             return None
 
+    def require(self, call: Callable[[], Result]) -> Result:
+        """Return the result of a call; raise what it raises together with all earlier faults, or these alone."""
+        try:
+            result = call()
+        except OnnxserveError as error:
+            self.add(error)
+            raise self._joined() from error
+        self.check()
+        return result
+
     def check(self) -> None:
         """Raise the only fault as it is, or several as one StepFailed."""
-        if len(self._faults) == 1:
-            raise self._faults[0]
         if self._faults:
-            raise StepFailed(describe(self._faults))
+            raise self._joined()
+
+    def _joined(self) -> OnnxserveError:
+        return self._faults[0] if len(self._faults) == 1 else StepFailed(describe(self._faults))
 
 
 def describe(faults: list[OnnxserveError]) -> str:

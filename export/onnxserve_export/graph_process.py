@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+FATAL = 4  # of the levels of its log
+
 
 def session(path: str, threads: int = 1, optimised: str = "", provider: str = "cpu") -> ort.InferenceSession:
     """Open a graph without spinning, as a worker does; write what it is optimised to if a file is named.
@@ -32,7 +34,7 @@ def session(path: str, threads: int = 1, optimised: str = "", provider: str = "c
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
-    options.log_severity_level = 3
+    options.log_severity_level = FATAL  # a failed run's exception says enough
     if provider == "openvino":
         from onnxserve_handlers.runtime.session import OPENVINO, add_openvino
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,17 +24,20 @@ from onnxserve.errors import BatchError, DefinitionError
 from .plain_values import plain_value
 from .row_columns import Columns, choose_columns
 
+DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 CHUNK = 4096  # rows in memory at a time
 ALL = 2**62
 SHOWN = 5
 COLUMN_TYPES = (
-    "[input] columns says which columns aren't plain numbers, and which may be empty, as "
-    '{name = "city", type = "text"} and {name = "age", nullable = true}'
+    "[input] columns says what columns are that aren't plain numbers, as "
+    '{name = "plan", type = "category", categories = ["basic", "pro"]}, {name = "member", type = "boolean"}, '
+    '{name = "joined", type = "date", since = "2020-01-01"}, {name = "note", type = "text"}, and which may be empty, '
+    'as {name = "age", nullable = true}'
 )
 
 
 class RowFault(Exception):
-    """A row that can't be taken, and the column at fault."""
+    """A value that can't be taken, and the column at fault."""
 
     def __init__(self, reason: str, column: str) -> None:
         super().__init__(reason)
@@ -99,8 +104,8 @@ def records(file: Source, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
-    faults = {place: f"{chunk.position(place)}: {fault.reason}" for place, fault in chunk.faults.items()}
-    rows, fix = [], ""
+    faults = [(place, RowFault(fault.reason, "")) for place, fault in chunk.faults.items()]
+    rows = []
     for place, value in zip(chunk.places.tolist(), chunk.values or (), strict=True):
         is_object = len({*columns.inputs, *columns.labels}) > 1
         fields = value if is_object else {columns.inputs[0]: value}
@@ -108,20 +113,54 @@ def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tu
             if not isinstance(fields, dict):
                 raise RowFault("not an object, as the first row is", columns.inputs[0])
             rows.append((_input(fields, columns, definition), _label(fields, columns, definition)))
-        except RowFault as fault:
-            faults[place] = f"{chunk.position(place)}, column {fault.column}: {fault.reason}"
-            fix = _fix(fault.column, columns, definition) or fix
+        except RowFault:
+            faults += [(place, fault) for fault in _faults_of(fields, columns, definition)]
     if faults:
-        lines = [text for _, text in sorted(faults.items())]
-        more = [f"and {len(lines) - SHOWN} more of these {chunk.size} rows"] if len(lines) > SHOWN else []
-        raise DefinitionError("rows can't be read", where="\n         ".join([*lines[:SHOWN], *more]), fix=fix)
+        raise _unreadable(faults, chunk, columns, definition)
     yield from rows
+
+
+def _faults_of(fields: Any, columns: Columns, definition: Definition) -> list[RowFault]:
+    """Return everything that is wrong with a row: each column of a table has a fault of its own."""
+    if not isinstance(fields, dict):
+        return [RowFault("not an object, as the first row is", columns.inputs[0])]
+    alone = [Columns((name,), (own,), (), columns.is_table) for name, own in zip(*columns[:2], strict=True)]
+    parts = [partial(_input, fields, part, definition) for part in (alone if columns.is_table else [columns])]
+    faults = []
+    for part in (*parts, partial(_label, fields, columns, definition)):
+        try:
+            part()
+        except RowFault as fault:
+            faults.append(fault)
+    return faults
+
+
+def _unreadable(
+    faults: Sequence[tuple[int, RowFault]], chunk: Chunk, columns: Columns, definition: Definition
+) -> DefinitionError:
+    """Return the error for a chunk's faults: the first of each column is shown, then more of them."""
+    ordered = sorted(faults, key=lambda fault: fault[0])
+    first = dict[str, tuple[int, RowFault]]()
+    for place, fault in ordered:
+        first.setdefault(fault.column, (place, fault))
+    others = [fault for fault in ordered if fault not in first.values()]
+    shown = sorted([*first.values(), *others][:SHOWN], key=lambda fault: fault[0])
+    lines = [
+        f"{chunk.position(place)}{f', column {fault.column}' if fault.column else ''}: {fault.reason}"
+        for place, fault in shown
+    ]
+    count = len({place for place, _ in faults})
+    more = [f"{count} of these {chunk.size} rows can't be read"] if len(faults) > len(shown) else []
+    fixes = dict.fromkeys(_fix(column, columns, definition) for column in first)
+    return DefinitionError(
+        "rows can't be read", where="\n         ".join([*lines, *more]), fix="; ".join(filter(None, fixes))
+    )
 
 
 def _fix(column: str, columns: Columns, definition: Definition) -> str:
     if column in columns.labels and definition.labels:
-        names, more = ", ".join(definition.labels[:SHOWN]), ", …" * (len(definition.labels) > SHOWN)
-        return f"write labels by their names, {names}{more}: a number isn't taken for a place among them"
+        names, more = ", ".join(map(repr, definition.labels[:SHOWN])), ", …" * (len(definition.labels) > SHOWN)
+        return f"`labels` has {names}{more}; write labels by these names, not by their places"
     return COLUMN_TYPES if columns.is_table and column in columns.inputs else ""
 
 
@@ -157,7 +196,8 @@ def number(value: Any, column: str) -> float | int:
         try:
             [value] = parse_numbers((value,)) if value.strip() else [None]
         except ValueError as error:
-            raise RowFault(f"expected a number, got {value[:40]!r}", column) from error
+            comma = "; write a point, not a comma" if DECIMAL_COMMA.fullmatch(value) else ""
+            raise RowFault(f"expected a number, got {value[:40]!r}{comma}", column) from error
     if isinstance(value, bool | Decimal):
         value = int(value) if isinstance(value, bool) else float(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from onnxserve.errors import DefinitionError, OnnxserveError
 
@@ -60,11 +61,15 @@ def undeclared_axes(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxs
                 yield DefinitionError(what, where=state.definition.handler or "[input]", fix=fix)
 
 
+def _is_library(path: Path) -> bool:
+    return "site-packages" in path.parts or path.is_relative_to(Path(__file__).parent)
+
+
 def failure(error: Exception, batches: list[Arrays], where: str) -> OnnxserveError:
     """Return the fault of a module that raises, with the place in the user's own file."""
     shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in batches[0].items())
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename.endswith(".py") and "site-packages" not in frame.filename]
+    own = [frame for frame in frames if frame.filename.endswith(".py") and not _is_library(Path(frame.filename))]
     lines = str(error).strip().splitlines()
     what = (
         f"the module fails on batches such as {shapes}: {type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -67,13 +67,14 @@ def check_ranges(
         # torch.export may state 2 for what it only assumes not to be 0 or 1; `verify` runs batches of 1.
         too_large = axis_range.upper is not None and axis_range.upper < largest
         if axis_range.lower > max(2, smallest) or too_large:
-            refuse = "" if too_large or name not in least else "; or refuse shorter rows by input.min_seconds"
+            refuse = f"refuse shorter sounds: input.min_seconds = {axis_range.lower} / input.sample_rate; or else "
+            refuses = name in least and not too_large
             raise CheckFailed(
                 "trace",
                 f"axis {axis_range.axis} of {axis_range.input} holds from {axis_range.lower} to {axis_range.upper} "
                 "only",
                 f"{smallest} to {largest}",
-                fix=fix + refuse,
+                fix=refuse * refuses + fix,
             )
     return free
 

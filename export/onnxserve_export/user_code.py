@@ -84,9 +84,14 @@ def _modules_of(folder: Path) -> set[str]:
 def find_function(reference: str, folder: Path) -> Callable[..., Any]:
     """Return the function that `file.py:name` or `module:name` means; DefinitionError if there is none."""
     where, _, name = reference.partition(":")
-    function: Callable[..., Any] | None = getattr(load_module(where, folder), name, None)
+    module = load_module(where, folder)
+    function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):
-        raise DefinitionError(f"{where} has no function {name!r}", where=str(folder / "model.toml"))
+        own = (known for known, value in vars(module).items() if inspect.isfunction(value))
+        known = ", ".join(f"{where}:{own_name}" for own_name in own if not own_name.startswith("_"))
+        raise DefinitionError(
+            f"{where} has no function {name!r}", where=str(module.__file__ or where), fix=f"it has {known or 'none'}"
+        )
     return function
 
 

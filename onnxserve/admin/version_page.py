@@ -11,8 +11,8 @@ import msgspec
 
 from onnxserve.archive import open_archive
 from onnxserve.archive.evidence import EVIDENCE, PROFILE
-from onnxserve.archive.file_cache import cached_by_file
 from onnxserve.archive.evidence_form import EvidenceForm
+from onnxserve.archive.file_cache import cached_by_file
 from onnxserve.archive.read import member
 from onnxserve.errors import ArchiveError
 from onnxserve.monitoring.exporter import process_exists

@@ -11,7 +11,7 @@ from onnxserve.errors import SourceError
 
 MARK = "@sha256:"
 DIGEST = re.compile(r"[0-9a-f]{64}")
-FUNCTION = re.compile(r"(?:[\w./-]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
+FUNCTION = re.compile(r"(?:[^:\x00-\x1f]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
 PREDICTIONS = "predictions:"
 # Parameters that name what is fetched, of stores, hubs and repositories. An import writes no others, since only the
 # service knows which of them grant access.

@@ -52,7 +52,8 @@ def new_folder(models: Path, name: str) -> Path:
         )
     folder = models / name
     if folder.exists():
-        fix = f"choose another name; or change {folder / 'model.toml'}, and run onnxserve export {quote(str(folder))}"
+        fix = f"choose another name; change {folder / 'model.toml'}, and run onnxserve export {quote(str(folder))}; or "
+        fix += "remove the folder, if nothing in it is to stay"
         raise DefinitionError("a model with this name exists", where=str(folder), fix=fix)
     return folder
 

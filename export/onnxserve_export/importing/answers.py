@@ -6,40 +6,52 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.faults import FaultList
 
 from .options import ImportOptions
-from .outline import Fact
+from .outline import Fact, check_choices
 
 FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
+JSON = ".json"
+FILE = re.compile(r"[^,]*\.(txt|csv|names|json)", re.IGNORECASE)  # in place of names with commas between them
 LIMITS = "input.limits"
 TENSOR = re.compile(r"(?P<name>[^=\s]+)=(?P<dtype>\w+)\[(?P<sizes>[^\]]*)\]")
 
 
-def read_answers(options: ImportOptions) -> Mapping[str, Fact]:
-    """Return the fields that the options set, by dotted path; DefinitionError for one that can't be read."""
-    return dict(_answers(options))
+def read_answers(options: ImportOptions, faults: FaultList) -> Mapping[str, Fact]:
+    """Return the fields that the options set, by dotted path; each option that can't be read is added to `faults`."""
+    answers = dict(_answers(options, faults))
+    check_choices(answers, faults)
+    return answers
 
 
-def _answers(options: ImportOptions) -> Iterator[tuple[str, Fact]]:
+def _answers(options: ImportOptions, faults: FaultList) -> Iterator[tuple[str, Fact]]:
     option_names = {"input.kind": "kind", "output.task": "task", "rows.location": "rows", "version": "version"}
     for field, option in option_names.items():
         if value := getattr(options, option):
             yield field, Fact(value, f"--{option}")
     for field, option in {"output.labels": "labels", "input.columns": "columns"}.items():
-        if text := getattr(options, option):
-            yield field, Fact(names_of(text), f"--{option}")
+        if names := faults.attempt(partial(names_of, getattr(options, option), f"--{option}")):
+            yield field, Fact(names, f"--{option}")
     if options.tensors:
-        yield "input.tensors", Fact([tensor_of(text) for text in options.tensors], "--tensor")
+        tensors = [faults.attempt(partial(tensor_of, text)) for text in options.tensors]
+        yield "input.tensors", Fact([tensor for tensor in tensors if tensor], "--tensor")
     for text in options.fields:
-        field, mark, value = text.partition("=")
-        if not mark or not FIELD.fullmatch(field.strip()):
-            raise DefinitionError(f"--set {text}: no field of model.toml", fix="write it as --set input.max_tokens=256")
-        for name, part in fields_of(field.strip(), value_of(value.strip())):
+        for name, part in faults.attempt(partial(field_of, text)) or ():
             yield name, Fact(part, "--set")
+
+
+def field_of(text: str) -> list[tuple[str, Any]]:
+    """Return what `FIELD=VALUE` sets by dotted path; DefinitionError for anything else."""
+    field, mark, value = text.partition("=")
+    if not mark or not FIELD.fullmatch(field.strip()):
+        raise DefinitionError(f"--set {text}: no field of model.toml", fix="write it as --set input.max_tokens=256")
+    return list(fields_of(field.strip(), value_of(value.strip())))
 
 
 def fields_of(field: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -66,9 +78,18 @@ def dotted_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield field, part
 
 
-def names_of(text: str) -> list[str]:
-    """Return names with commas between them, or the lines of a file; DefinitionError for a file that isn't UTF-8."""
+def names_of(text: str, option: str) -> list[str]:
+    """Return names with commas between them, or the lines of a file.
+
+    DefinitionError for a file that isn't there, isn't UTF-8, or is JSON; a lone name with a file's suffix is a file's.
+    """
     names = text.split(",")
+    if FILE.fullmatch(text) and (text.lower().endswith(JSON) or not is_file(text)):
+        raise DefinitionError(
+            f"{option}: {'names are not read from JSON' if is_file(text) else f'there is no file {text}'}",
+            where=str(Path(text).absolute()),
+            fix="give the path of a text file with a name on each line, or the names with commas between them",
+        )
     if is_file(text):
         try:
             names = Path(text).read_text(encoding="utf-8-sig").splitlines()

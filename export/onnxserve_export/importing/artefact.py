@@ -25,10 +25,12 @@ class Artefact(NamedTuple):
     given: str
 
 
-def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], None]) -> Artefact:
+def locate(
+    source: str, folder: Path, *, offline: bool, say: Callable[[str], None], forms: str = f"give {FORMS}"
+) -> Artefact:
     """Find or fetch an artefact for the definition in `folder`; DefinitionError or SourceError if it isn't there.
 
-    What comes from another machine is pinned by its SHA-256.
+    What comes from another machine is pinned by its SHA-256. `forms` says what may be given instead.
     """
     if is_remote(source):
         access = open_access(offline=offline, say=say)
@@ -44,13 +46,13 @@ def locate(source: str, folder: Path, *, offline: bool, say: Callable[[str], Non
         reference = relative_path(path, folder)
         return Artefact(Location(reference).pinned(location.sha256) if location.sha256 else reference, path, source)
     if not is_function(source):
-        raise DefinitionError(f"there is no {source}", where=str(path), fix=f"give {FORMS}")
+        raise DefinitionError(f"there is no {source}", where=str(path), fix=forms)
     file, _, function = source.partition(":")
     if not file.endswith(".py"):
         return Artefact(source, None, source)
     code = Path(file).resolve()
     if not code.is_file():
-        raise DefinitionError(f"there is no {file}", where=str(code))
+        raise DefinitionError(f"there is no {file}", where=str(code), fix=forms)
     return Artefact(f"{code.name}:{function}", code, source)
 
 

@@ -8,6 +8,7 @@ from onnxserve_export.sources.pipeline_columns import read_names, takes_frame
 from onnxserve_export.sources.predictor import is_classifier, objective, value_method
 from onnxserve_export.sources.trees import TreeSource
 
+from .booster_categories import booster_columns
 from .fitted_columns import typed_columns
 from .outline import Outline
 
@@ -42,7 +43,8 @@ def _values_of(source: TreeSource) -> str:
 def read_columns(outline: Outline, model: Any) -> None:
     """Read names and types of the columns; names that the user gives stand for the model's own, in its order."""
     names, origin = columns_of(model)
-    typed, given, why = typed_columns(model), outline.get("input.columns", []), ""
+    categories = booster_columns(model, names)
+    typed, given, why = categories or typed_columns(model), outline.get("input.columns", []), ""
     if takes_frame(model):
         outline.add("input.tensors", "columns", "the pipeline reads its columns by their names")
         read = read_names(model)
@@ -53,8 +55,11 @@ def read_columns(outline: Outline, model: Any) -> None:
         names, origin = read, "; ".join(filter(None, (origin, why)))
     elif typed and len(given) == len(typed) and all(isinstance(column, str) for column in given):
         outline.replace("input.columns", [_renamed(column, name) for name, column in zip(given, typed, strict=True)])
+    known = (
+        "categories of the data frame that it was fitted to" if categories else "what the pipeline's first steps know"
+    )
     if typed:
-        outline.add("input.columns", typed, "; ".join(filter(None, ("what the pipeline's first steps know", why))))
+        outline.add("input.columns", typed, "; ".join(filter(None, (known, why))))
     elif names:
         outline.add("input.columns", names, origin)
     if any(isinstance(column, dict) and column.get("type") == "text" for column in typed):

@@ -1,22 +1,17 @@
-"""Which columns of a fitted model's table may be empty: as its trees have learnt it, and as rows are."""
+"""Which plain columns of a fitted table may be empty, or true and false: as its trees learnt it, and as rows are."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnxserve.batch.part import ALBUMS, Source
-from onnxserve.batch.sources import find_sources
-from onnxserve.errors import BatchError, DefinitionError
 from onnxserve_export.arrays import Array
-from onnxserve_export.row_columns import SINGLE
-from onnxserve_export.row_files import available_columns, records
 from onnxserve_export.sources.trees import TreeSource
 
+from .fitted_cells import EMPTY, TRUTH, cells_of
 from .outline import Outline
 
 FEATURES, DECISIONS = "split_feature=", "decision_type="  # lines of a tree in LightGBM's text
@@ -25,26 +20,45 @@ Column = str | dict[str, Any]
 
 
 def read_gaps(outline: Outline, source: TreeSource, rows: Path | None) -> None:
-    """Let columns of numbers take null where the model or `rows` say so; a column that the user described stays."""
+    """Let columns of numbers take null, true and false where the model or `rows` say so.
+
+    A column that the user described stays. A frame's columns stay numbers, as a pipeline's steps were fitted to them.
+    """
     columns: Sequence[Column] = outline.get("input.columns", [])
     names = [str(column["name"]) if isinstance(column, dict) else column for column in columns]
     plain = [column for column in columns if isinstance(column, str)]
     if not plain:
         return
-    learnt = {names[place] for place in learnt_gaps(source) if place < len(names)} & {*plain}
     is_frame = outline.get("input.tensors") == "columns"
+    learnt = {names[place] for place in learnt_gaps(source) if place < len(names)} & {*plain}
+    cells = cells_of(rows, outline.get("rows.input", names), names)
     empty = {
-        name
-        for name in empty_columns(outline, rows, names) & {*plain}
-        if takes_gap(source, columns, name, is_frame=is_frame)
+        name for name in plain if EMPTY in cells.get(name, ()) and takes_gap(source, columns, name, is_frame=is_frame)
     }
-    if gaps := learnt | empty:
-        described = [
-            {"name": column, "nullable": True} if isinstance(column, str) and column in gaps else column
+    truths = set() if is_frame else {name for name in plain if cells.get(name, {EMPTY}) - {EMPTY} == {TRUTH}}
+    described = {name: _fields(is_truth=name in truths, is_nullable=name in learnt | empty) for name in plain}
+    if not any(described.values()):
+        return
+    outline.replace(
+        "input.columns",
+        [
+            {"name": column, **described[column]} if isinstance(column, str) and described[column] else column
             for column in columns
-        ]
-        origins = ["the trees have learnt" * bool(learnt), "the rows have" * bool(empty - learnt)]
-        outline.replace("input.columns", described, f"{' and '.join(filter(None, origins))} missing values")
+        ],
+        _origin(learnt, empty, truths),
+    )
+
+
+def _fields(*, is_truth: bool, is_nullable: bool) -> dict[str, Any]:
+    return ({"type": "boolean"} if is_truth else {}) | ({"nullable": True} if is_nullable else {})
+
+
+def _origin(learnt: set[str], empty: set[str], truths: set[str]) -> str:
+    """Return where it was read that columns may be null, true or false."""
+    gaps = ["the trees have learnt" * bool(learnt), "the rows have" * bool(empty - learnt)]
+    parts = [f"{' and '.join(filter(None, gaps))} missing values" if any(gaps) else ""]
+    parts += [f"the rows have true and false in {', '.join(sorted(truths))}"] if truths else []
+    return "; ".join(filter(None, parts))
 
 
 def learnt_gaps(source: TreeSource) -> set[int]:
@@ -84,39 +98,3 @@ def _example(column: Column, gap: str) -> tuple[str, Array]:
         known = [*fields.get("categories", ()), fields.get("fill", "")]
         return fields["name"], np.array([[known[0]]])
     return fields["name"], np.array([[np.nan if fields["name"] == gap else 0]], np.float32)
-
-
-def empty_columns(outline: Outline, rows: Path | None, names: Sequence[str]) -> set[str]:
-    """Return the columns that some row of a file leaves empty; none where rows aren't files of records."""
-    if rows is None:
-        return set()
-    try:
-        files, _ = find_sources([str(rows)])
-        if files[0].kind in ALBUMS:
-            return set()
-        return set().union(*(_empty_in(file, outline.get("rows.input", names), names) for file in files))
-    except (BatchError, DefinitionError):  # the export says what is wrong with the rows, and where
-        return set()
-
-
-def _empty_in(file: Source, inputs: Sequence[str], names: Sequence[str]) -> set[str]:
-    """Return the model's columns that some row of a file leaves empty; `inputs` are the file's names of them."""
-    available = available_columns(file)
-    if SINGLE[0] in available:  # a row as a client sends it
-        rows = (_by_name(row, names) for row in records(file, SINGLE[:1]))
-        return {name for row in rows for name in names if name in row and is_empty(row[name])}
-    own = {column: name for column, name in zip(inputs, names, strict=False) if column in available}
-    return {name for row in records(file, [*own]) for column, name in own.items() if is_empty(row.get(column, ""))}
-
-
-def _by_name(row: Any, names: Sequence[str]) -> Mapping[str, Any]:
-    """Return a row's values by the names of its columns; nothing for what is no row, which the export refuses."""
-    value = row.get(SINGLE[0])
-    if isinstance(value, list):
-        return dict(zip(names, value, strict=False))
-    return value if isinstance(value, dict) else {}
-
-
-def is_empty(value: Any) -> bool:
-    """Return whether a cell of a file has no value."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))

@@ -34,6 +34,8 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
             read_tensors(outline, source.inputs, source.name)
         case "image":
             read_pixels(outline, source.inputs)
+        case "audio":
+            outline.ask("input.sample_rate", "the rate that the model was trained at [Hz], such as 16000")
         case "text":
             outline.ask("input.max_tokens", "the longest text that the model was made for, in tokens")
         case _:

@@ -14,6 +14,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
 from onnxserve.scaffold.new import new_folder
 from onnxserve_export.acceptance import Basis, least_rows
+from onnxserve_export.faults import FaultList
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
@@ -36,6 +37,10 @@ from .torchserve_archive import is_torchserve, read_archive
 from .triton import read_triton
 
 FIRST_VERSION = "1.0.0"
+ROW_FORMS = (
+    "--rows takes the path or URL of a Parquet, Arrow, CSV or JSON-lines file, of a folder of images or sounds, or a "
+    "function, as rows.py:rows"
+)
 Files = Mapping[str, bytes | Path]  # of the model's folder by name: their content, or where it is
 
 
@@ -57,14 +62,20 @@ def import_model(
 ) -> Imported:
     """Write `models/NAME` for an artefact; OnnxserveError lists all that it doesn't say, and the options that do.
 
-    `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive.
+    `source` is a path, a URL or a function, as `source` in model.toml takes it; or another server's archive. Before the
+    artefact is read, all that is wrong with the name, the options and the places is said at once.
     """
-    folder = new_folder(models, name)
-    answers = read_answers(options)
-    artefact = locate(source, folder, offline=options.offline, say=say)
+    faults, folder = FaultList(), models / name
+    faults.attempt(lambda: new_folder(models, name))
+    answers = read_answers(options, faults)
+    rows = faults.attempt(lambda: locate_rows(options, folder, say)) or LocatedRows()
+    if is_remote(source):
+        faults.check()  # nothing is fetched for an import that fails
+    artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")
-    rows = _locate_rows(outline, folder, options, say)
+    if rows.reference:
+        outline.replace("rows.location", rows.reference)
     files: Files = {}
     if artefact.path is not None and is_torchserve(artefact.path):
         files = read_archive(outline, artefact.path, options)
@@ -135,30 +146,29 @@ def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
 
 
 class LocatedRows(NamedTuple):
-    """Where examples are: a file or folder, None for a function or none at all; and the files of a function by name."""
+    """Where examples are.
 
+    `reference` is how the definition names them, empty for none; `path` is the file or folder, None for a function or
+    none at all; `files` are those of a function by name.
+    """
+
+    reference: str = ""
     path: Path | None = None
     files: Files = MappingProxyType({})
 
 
-def _locate_rows(outline: Outline, folder: Path, options: ImportOptions, say: Callable[[str], None]) -> LocatedRows:
-    """Replace the rows that the user names by how the definition names them, pinned if they are elsewhere.
+def locate_rows(options: ImportOptions, folder: Path, say: Callable[[str], None]) -> LocatedRows:
+    """Find or fetch the rows that the user names; rows that are elsewhere are pinned.
 
     A function's files are those of the model's folder by their names.
     """
     rows = options.rows
     if not rows or is_prediction_log(rows):
-        return LocatedRows()
-    file, _, function = rows.partition(":")
-    if is_function(rows):
-        code = Path(file).resolve()
-        if not file.endswith(".py") or not code.is_file():
-            return LocatedRows()
-        outline.replace("rows.location", f"{code.name}:{function}")
-        return LocatedRows(files=names_in(code.parent, imported_files(code)))
-    artefact = locate(rows, folder, offline=options.offline, say=say)
-    outline.replace("rows.location", artefact.reference)
-    return LocatedRows(artefact.path)
+        return LocatedRows(rows)
+    artefact = locate(rows, folder, offline=options.offline, say=say, forms=ROW_FORMS)
+    if not is_function(artefact.reference) or artefact.path is None:
+        return LocatedRows(artefact.reference, artefact.path)
+    return LocatedRows(artefact.reference, files=names_in(artefact.path.parent, imported_files(artefact.path)))
 
 
 def _files_of_kind(outline: Outline, artefact: Artefact) -> Files:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.faults import FaultList
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind
 from onnxserve_handlers.registry import task as task_class
 
@@ -26,6 +27,14 @@ class Fact(NamedTuple):
 
     value: Any
     origin: str
+
+
+def check_choices(facts: Mapping[str, Fact], faults: FaultList) -> None:
+    """Add a fault for an unknown kind and for an unknown task."""
+    for field, known in (("input.kind", KINDS), ("output.task", TASKS)):
+        value = facts[field].value if field in facts else None
+        if value is not None and value not in known:
+            faults.add(DefinitionError(f"{field} = {value!r} is unknown", fix=f"choose {', '.join(known)}"))
 
 
 def option_of(field: str) -> str:
@@ -87,32 +96,30 @@ class Outline:
         return document
 
     def check(self) -> None:
-        """Raise DefinitionError for an unknown kind, task or option, and for everything that is missing, at once."""
-        self._check_choice("input.kind", KINDS)
-        self._check_choice("output.task", TASKS)
+        """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing."""
+        faults = FaultList()
+        check_choices(self._facts, faults)
+        faults.check()
         self.ask("input.kind", "what rows are")
         self.ask("output.task", "what predictions are")
         if not self._gaps.keys() & {"input.kind", "output.task"}:
-            self._check_options("input", input_kind(self.get("input.kind")).input_options)
-            self._check_options("output", task_class(self.get("output.task")).output_options)
+            self._check_options("input", input_kind(self.get("input.kind")).input_options, faults)
+            self._check_options("output", task_class(self.get("output.task")).output_options, faults)
         missing = [(field, why) for field, why in self._gaps.items() if field not in self._facts]
         if missing:
-            raise _missing(missing, self.source, self._remedy)
+            faults.add(_missing(missing, self.source, self._remedy))
+        faults.check()
 
-    def _check_choice(self, field: str, known: tuple[str, ...]) -> None:
-        value = self.get(field)
-        if value is not None and value not in known:
-            raise DefinitionError(f"{field} = {value!r} is unknown", fix=f"choose {', '.join(known)}")
-
-    def _check_options(self, section: str, record: type[msgspec.Struct]) -> None:
+    def _check_options(self, section: str, record: type[msgspec.Struct], faults: FaultList) -> None:
         fields = {field.name: field for field in msgspec.structs.fields(record)}
         unknown = [own for own, _ in self.section(section) if own.partition(".")[0] not in fields]
         if unknown:
             choice = self.get("input.kind" if section == "input" else "output.task")
-            raise DefinitionError(
+            fault = DefinitionError(
                 f"[{section}] has no field {', '.join(unknown)} where it is {choice!r}",
                 fix=f"it has {', '.join(fields)}: docs/reference/configuration.md says what each means",
             )
+            faults.add(fault)
         for name, field in fields.items():
             if field.required:
                 self.ask(f"{section}.{name}", "the artefact doesn't say it")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,6 +19,7 @@ from onnxserve.errors import ArchiveError, DefinitionError
 from onnxserve.migrate import StockArchive, read_stock
 from onnxserve.migrate.convert import GUIDE, kind_of, model_files, next_version, source_name, source_obstacles
 from onnxserve.migrate.handlers import NAMES, Kind
+from onnxserve_export.faults import FaultList
 from onnxserve_handlers.trust.digests import MANIFEST
 
 from .options import ImportOptions
@@ -38,23 +40,24 @@ def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mappin
 
     ArchiveError lists by name what can't be converted; DefinitionError for a model that is code and isn't trusted.
     """
-    stock = read_stock(path)
+    stock, faults = read_stock(path), FaultList()
     if stock.model.model_file and not options.trust and not source_obstacles(stock):
-        raise DefinitionError(
-            f"{stock.model.model_file} of the archive is code, which an export runs",
-            where=str(path),
-            fix="--trust, if you know whoever wrote it",
-        )
+        what = f"{stock.model.model_file} of the archive is code, which an export runs"
+        faults.add(DefinitionError(what, where=str(path), fix="--trust, if you know whoever wrote it"))
     if names := outline.get("output.labels"):
         stock = with_labels(stock, names)
     described = any(outline.get(field) for field in DESCRIBING)
     kind, obstacles = _kind(stock, outline, options)
     obstacles = [] if kind is None and described else obstacles
     if obstacles := obstacles + source_obstacles(stock):
-        fix = f"say what rows and predictions are with --kind and --task, and the model is taken alone; {GUIDE}"
+        fix = (
+            f"onnxserve migrate {quote(str(path))} serves it as it is, unproven; or say what rows and predictions are "
+            f"with --kind and --task, and the model is taken alone; {GUIDE}"
+        )
         if any(NAMES in obstacle for obstacle in obstacles):
             fix = "give --labels A,B,… in the order of the model's outputs"
-        raise ArchiveError("it can't be converted: " + "; ".join(obstacles), where=str(path), fix=fix)
+        faults.add(ArchiveError("it can't be converted: " + "; ".join(obstacles), where=str(path), fix=fix))
+    faults.check()
     outline.add("version", next_version(stock.version), f"the archive's is {stock.version}")
     outline.add("source", source_name(stock), "")
     if outline.get("input.columns"):

@@ -61,8 +61,14 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
             from .tree_files import open_trees
 
             return open_trees(path, trust=trust)
+        case ".py":
+            what, fix = f"{path.name} is code", f"name its function that builds the model: {path}:FUNCTION"
+        case ".safetensors" | ".bin":
+            what = f"{path.name} has weights alone"
+            fix = f"give the folder with config.json that save_pretrained wrote, such as {path.parent}; or a function"
         case _:
-            raise DefinitionError(f"{path.name} isn't a model that can be read", where=str(path), fix=f"give {FORMS}")
+            what, fix = f"{path.name} isn't a model that can be read", f"give {FORMS}"
+    raise DefinitionError(what, where=str(path), fix=fix)
 
 
 def open_object(candidate: Any, reference: str, outputs: Sequence[str] = ()) -> SourceModel:

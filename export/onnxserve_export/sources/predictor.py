@@ -10,6 +10,7 @@ from onnxserve_export.arrays import Array
 
 from .model_parts import parts, steps_of
 
+CATEGORY = "c"  # XGBoost's type of a column of categories
 # Objectives of XGBoost whose boosters give no scores from 0 to 1, and what gives them.
 SCORELESS = {"multi:softmax": "multi:softprob", "binary:hinge": "binary:logistic", "binary:logitraw": "binary:logistic"}
 
@@ -50,8 +51,22 @@ def objective(booster: Any) -> str:
     return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("objective=")), "")
 
 
+def check_splits(model: Any) -> None:
+    """Raise DefinitionError for a model of XGBoost that splits by categories, which the converter doesn't know."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    types = getattr(booster, "feature_types", None) or ()
+    if CATEGORY in types:
+        split = [name for name, kind in zip(booster.feature_names, types, strict=True) if kind == CATEGORY]
+        raise DefinitionError(
+            f"the trees split by categories, in {', '.join(split)}, which the converter of XGBoost doesn't know",
+            fix="encode categories as numbers before, for example with OrdinalEncoder, and fit it again",
+        )
+
+
 def predictor(model: Any, library: str) -> Callable[[Array], Any]:
     """Return the function that gives a fitted model's scores or values for a table."""
+    if library == "xgboost":
+        check_splits(model)
     if isinstance(getattr(model, "classes_", None), list):
         raise DefinitionError(
             f"{type(model).__name__} classifies several targets", fix="import a model for each target"
@@ -68,7 +83,8 @@ def predictor(model: Any, library: str) -> Callable[[Array], Any]:
                 f"a booster of the objective {objective(model)} gives no scores of classes",
                 fix=f'write it again after booster.set_param({{"objective": "{better}"}})',
             )
-        return lambda table: model.predict(xgboost.DMatrix(table))
+        names, types = model.feature_names, model.feature_types  # those of the data frame that it was fitted to
+        return lambda table: model.predict(xgboost.DMatrix(table, feature_names=names, feature_types=types))
     if library == "scikit-learn":
         return _value_predictor(model)
     if hasattr(model, "predict"):

@@ -53,6 +53,7 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
         what = f"transformers {transformers.__version__} has no {name}, which config.json names"
         raise DefinitionError(what, where=str(folder), fix="install a version that has it")
     _check_weights(weights, trust=trust)
+    transformers.utils.logging.disable_progress_bar()  # weights of this machine are read in a moment
     try:
         module, loaded = builder.from_pretrained(
             weights,

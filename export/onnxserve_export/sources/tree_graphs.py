@@ -46,7 +46,8 @@ def convert(model: Any, library: str, tensors: Arrays) -> onnx.ModelProto:
     [table] = tensors.values()
     types = [("X", FloatTensorType([None, table.shape[1]]))]
     if library == "xgboost":
-        graph: onnx.ModelProto = convert_xgboost(model, initial_types=types, target_opset=BOOSTERS_OPSET)
+        with without_names(model):
+            graph: onnx.ModelProto = convert_xgboost(model, initial_types=types, target_opset=BOOSTERS_OPSET)
         return graph
     booster, is_double = getattr(model, "booster_", model), table.dtype == np.float64
     exact, thresholds = numbered_booster(booster) if is_double else (rounded_booster(booster), [])
@@ -54,6 +55,18 @@ def convert(model: Any, library: str, tensors: Arrays) -> onnx.ModelProto:
     if is_double:
         compare_in_double(proto, thresholds)
     return proto
+
+
+@contextlib.contextmanager
+def without_names(model: Any) -> Iterator[None]:
+    """Let a model of XGBoost have no names and types of columns meanwhile: the converter knows `f0`, `f1`, … alone."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    names, types = booster.feature_names, booster.feature_types
+    booster.feature_names = booster.feature_types = None
+    try:
+        yield
+    finally:
+        booster.feature_names, booster.feature_types = names, types
 
 
 def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:

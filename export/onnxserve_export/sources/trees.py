@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ from .predictor import is_classifier, library_of, predictor
 from .source import InputSpec, SourceModel
 from .tree_graphs import convert
 from .vectorisers import check_vectorisers
+
+# A model that was fitted to a data frame gets its columns in the order of the fit; scikit-learn warns at each call that
+# they have no names.
+warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
 
 SCORES, VALUES = "scores", "values"
 

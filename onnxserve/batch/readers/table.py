@@ -1,11 +1,15 @@
-"""CSV with a header (RFC 4180), cut between records. Numbers are parsed here, so that a bad number is a bad row."""
+"""CSV with a header (RFC 4180), cut between records. Numbers are parsed here, so that a bad number is a bad row.
+
+The separator is the one that the user names; else a tab in `.tsv`, and otherwise what the header's names have between
+them: spreadsheets write semicolons where numbers have a decimal comma.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,47 +25,59 @@ from .table_fields import fields_of, kept_columns, picker, with_nulls
 from .table_numbers import number_rows
 from .table_records import records, runs
 
+COMMA = ","
 TAB = ".tsv"
+OTHER_SEPARATORS = (";", "\t")  # of a header without commas
 BOM = "\ufeff"
+
+
+class Header(NamedTuple):
+    """The columns' names and what separates them; offset and line of the first row."""
+
+    names: list[str]
+    delimiter: str
+    start: int
+    line: int
 
 
 def columns(source: Source, delimiter: str) -> dict[str, str]:
     """Return the header's names; their types are unknown."""
-    return dict.fromkeys(_header(source.url, delimiter)[0], "any")
+    return dict.fromkeys(_header(source.url, delimiter).names, "any")
 
 
 def cut(source: Source, selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between records, which quotes may spread over lines."""
-    _, start, line = _header(source.url, selection.delimiter)
+    header = _header(source.url, selection.delimiter)
     with open_source(source.url) as stream:
-        stream.seek(start)
-        yield from cuts(runs(blocks(stream, start, line)), rows)
+        stream.seek(header.start)
+        yield from cuts(runs(blocks(stream, header.start, header.line)), rows)
 
 
 def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's records in chunks."""
-    names, _, _ = _header(part.source, selection.delimiter)
+    header = _header(part.source, selection.delimiter)
     rows_read = 0
     with open_source(part.source) as stream:
         stream.seek(part.start)
         complete = runs(blocks(stream, part.start, part.line, part.stop - part.start))
         for some in groups(complete, selection.chunk, part.rows):
-            yield _chunk(some, part.first + rows_read, part, selection, names)
+            yield _chunk(some, part.first + rows_read, part, selection, header)
             rows_read += len(some)
 
 
 def empty(part: Part, selection: Selection) -> Chunk:
     """Return a chunk without rows."""
-    return _chunk(Group([]), 0, part, selection, _header(part.source, selection.delimiter)[0])
+    return _chunk(Group([]), 0, part, selection, _header(part.source, selection.delimiter))
 
 
-def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
-    """Return the names, and offset and line of the first row; BatchError for a bad header."""
+def _header(url: str, delimiter: str) -> Header:
+    """Return the header of a file; BatchError for a bad one."""
     with open_source(url) as stream:
         head = next(iter(records(skip_empty(lines(stream, 0, 1)))), None)
     try:
         text = (head.text or b"").decode().removeprefix(BOM) if head else ""
-        names = next(csv.reader(io.StringIO(text), delimiter=separator(url, delimiter), strict=True), [])
+        separator = _separator(text, url, delimiter)
+        names = _names(text, separator)
     except (UnicodeDecodeError, csv.Error) as error:
         fix = "write the file in UTF-8, with lines that end in LF or CR LF"
         raise BatchError(f"the header can't be read: {error}", where=url, fix=fix) from error
@@ -69,16 +85,25 @@ def _header(url: str, delimiter: str) -> tuple[list[str], int, int]:
         raise BatchError("the file has no header", where=url, fix="the first line names the columns")
     if len(set(names)) != len(names):
         raise BatchError("two columns have the same name", where=url, fix="rename one in the header")
-    return names, head.stop, head.line + 1 + (head.text or b"").count(b"\n")
+    return Header(names, separator, head.stop, head.line + 1 + (head.text or b"").count(b"\n"))
 
 
-def separator(url: str, delimiter: str) -> str:
-    """Return the separator: a tab for `.tsv` unless another one is given."""
-    return "\t" if TAB in url.lower() and delimiter == "," else delimiter
+def _names(text: str, separator: str) -> list[str]:
+    return next(csv.reader(io.StringIO(text), delimiter=separator, strict=True), [])
 
 
-def _chunk(some: Group, first: int, part: Part, selection: Selection, names: list[str]) -> Chunk:
-    delimiter, values = separator(part.source, selection.delimiter), None
+def _separator(text: str, url: str, delimiter: str) -> str:
+    """Return what separates the names of a header."""
+    if delimiter != COMMA:
+        return delimiter
+    if TAB in url.lower():
+        return "\t"
+    several = (mark for mark in (COMMA, *OTHER_SEPARATORS) if len(_names(text, mark)) > 1)
+    return next(several, COMMA)
+
+
+def _chunk(some: Group, first: int, part: Part, selection: Selection, header: Header) -> Chunk:
+    names, delimiter, values = header.names, header.delimiter, None
     if selection.numbers:
         places, columns, kept, faults = number_rows(some, selection, names, delimiter)
     else:

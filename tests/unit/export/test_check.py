@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from onnxserve.errors import OnnxserveError, StepFailed
 from onnxserve.scaffold import new_model
@@ -152,3 +153,15 @@ def test_openvino_that_is_not_installed_is_told_before_the_proof(circle, tmp_pat
     text = failure(circle, tmp_path / "store")
     assert "OpenVINO isn't installed" in text
     assert "put onnxruntime-openvino in the place of onnxruntime" in text
+
+
+def test_a_picture_that_cannot_be_read_is_named_by_its_file(tmp_path):
+    model, pictures = new_model("image", "shapes", tmp_path / "models"), tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        Image.new("L", (20, 20 + number)).save(pictures / f"{number}.png")
+    (pictures / "broken one.png").write_bytes(b"\x89PNG")
+    change(model, "model.toml", 'rows = "model.py:rows"', f'rows = "{pictures}"')
+    code = model / "model.py"
+    code.write_text(re.sub(r"(?s)def load\(.*", "def load():\n    return nn.Flatten()\n", code.read_text()))
+    assert f"the first is {pictures / 'broken one.png'}" in failure(model, tmp_path / "store")

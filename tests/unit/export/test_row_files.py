@@ -21,6 +21,7 @@ from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
+from onnxserve_handlers.registry import task as task_class
 from onnxserve_handlers.tasks import OutputOptions
 
 
@@ -50,7 +51,10 @@ def test_a_table_is_read_in_the_order_of_its_columns_whatever_the_files(table, t
     lines = [{"x": 1, "y": 2, "label": "inside"}, {"label": "outside", "y": 4, "x": 3.5}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     pq.write_table(pa.Table.from_pylist(lines), tmp_path / "rows.parquet")
-    for name in ("rows.csv", "rows.csv.gz", "rows.tsv", "rows.jsonl", "rows.parquet"):
+    for name, mark in (("semicolons.csv", ";"), ("tabs.csv", "\t")):
+        text = "\ufeff" + (tmp_path / "rows.csv").read_text().replace(",", mark)
+        (tmp_path / name).write_text(text.replace("inside", '"inside"'))
+    for name in ("rows.csv", "rows.csv.gz", "rows.tsv", "semicolons.csv", "tabs.csv", "rows.jsonl", "rows.parquet"):
         assert rows_of(tmp_path / name, table) == expected, name
 
 
@@ -107,6 +111,10 @@ def test_labels_without_classes_are_numbers(table, tmp_path):
         ("x,y,label\n1,2,inside\n1,many,inside\n", "rows.csv line 3, column y: expected a number, got 'many'"),
         ("x,y,label\n1,,inside\n", "rows.csv line 2, column y: the number is missing"),
         ("x,y,label\n1,inf,inside\n", "rows.csv line 2, column y: the number is not finite"),
+        (
+            "x;y;label\n1;2,5;inside\n",
+            "rows.csv line 2, column y: expected a number, got '2,5'; write a point, not a comma",
+        ),
         ("x,y,label\n1,2,nowhere\n", "rows.csv line 2, column label: label 'nowhere' is not among `labels`"),
         ("x,y,label\n1,2\n", "rows.csv line 2: 2 fields, the header has 3"),
         ('x,y,label\n1,2,"inside\n', "rows.csv line 2: not a record of CSV"),
@@ -118,7 +126,25 @@ def test_a_bad_row_is_named_by_file_line_and_column(table, tmp_path, content, pl
         rows_of(tmp_path / "rows.csv", table)
     assert place in refusal.value.where
     assert ("nullable = true" in refusal.value.fix) == any(f"column {column}:" in place for column in "xy")
-    assert ("write labels by their names" in refusal.value.fix) == ("column label:" in place)
+    assert ("`labels` has 'outside', 'inside'" in refusal.value.fix) == ("column label:" in place)
+
+
+def test_the_first_fault_of_each_column_is_shown_and_how_many_rows_have_one(table, tmp_path):
+    lines = [f"1,many{number},inside\n" for number in range(9)]
+    (tmp_path / "rows.csv").write_text("x,y,label\n" + "".join(lines) + "2024-01-01,2,nowhere\n")
+    with pytest.raises(DefinitionError) as refusal:
+        rows_of(tmp_path / "rows.csv", table)
+    shown = [line.partition("rows.csv ")[2] for line in refusal.value.where.splitlines()]
+    assert [line.partition(":")[0] for line in shown[:5]] == [
+        "line 2, column y",
+        "line 3, column y",
+        "line 4, column y",
+        "line 11, column x",
+        "line 11, column label",
+    ]
+    assert refusal.value.where.splitlines()[5].strip() == "10 of these 10 rows can't be read"
+    assert 'type = "date"' in refusal.value.fix
+    assert "`labels` has 'outside', 'inside'" in refusal.value.fix
 
 
 def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(table, tmp_path):
@@ -183,6 +209,16 @@ def test_images_and_sounds_of_class_folders_have_its_name_as_label(text, tmp_pat
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "a.wav").write_bytes(b"RIFF")
     assert rows_of(tmp_path / "sounds", text) == [(b"RIFF", None)]
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_folders_are_no_labels_of_boxes_and_masks(text, tmp_path, task):
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures" / "cat" / "a.png").write_bytes(b"")
+    definition = msgspec.structs.replace(text, output=task_class(task).output_options(labels=("cat",)))
+    with pytest.raises(DefinitionError, match=f"taken for labels, which {task} has none of") as refusal:
+        rows_of(tmp_path / "pictures", definition)
+    assert "move the files into one folder" in refusal.value.fix
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve_export.user_code import call_function
+from onnxserve.errors import DefinitionError
+from onnxserve_export.user_code import call_function, find_function
 
 
 def folder_of(tmp_path: Path, name: str) -> Path:
@@ -40,3 +41,10 @@ def test_a_folder_is_left_and_found_again_though_the_path_was_set_anew_meanwhile
         patch.setattr(sys, "path", [path for path in sys.path if path != str(first)])
         assert call_function("model.py:name", second) == "second"
     assert call_function("model.py:name", first) == "first"
+
+
+def test_a_function_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    (tmp_path / "net.py").write_text("def build(): ...\ndef _part(): ...\n")
+    with pytest.raises(DefinitionError, match=r"net\.py has no function 'load'") as refusal:
+        find_function("net.py:load", tmp_path)
+    assert (refusal.value.where, refusal.value.fix) == (str(tmp_path / "net.py"), "it has net.py:build")

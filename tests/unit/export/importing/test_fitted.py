@@ -196,3 +196,23 @@ def test_classes_of_a_mixture_are_asked_for():
     read_fitted(outline, TreeSource(mixture.GaussianMixture(2).fit(np.random.default_rng(0).normal(size=(40, 2)))))
     with pytest.raises(DefinitionError, match="GaussianMixture has no names of classes"):
         outline.check()
+
+
+def test_categories_of_a_data_frame_are_those_that_lightgbm_was_fitted_to(tmp_path):
+    lightgbm, pd = pytest.importorskip("lightgbm"), pytest.importorskip("pandas")
+    draws = np.random.default_rng(0)
+    frame = pd.DataFrame({"amount": draws.normal(size=300)})
+    frame["plan"] = pd.Categorical(draws.choice(["pro", "basic"], 300), categories=["pro", "basic", "team"])
+    frame["seats"] = pd.Categorical(draws.choice([10, 20], 300))
+    target = frame.amount + (frame.plan == "pro") + (frame.seats == 20)
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1).fit(frame, target)
+    model.booster_.save_model(tmp_path / "model.txt")
+    category = {"type": "category", "unknown": "nan", "nullable": True}
+    for source in (TreeSource(model), open_trees(tmp_path / "model.txt")):
+        outline = Outline("model.txt", {})
+        read_fitted(outline, source)
+        assert outline.get("input.columns") == [
+            "amount",
+            {"name": "plan", "categories": ["pro", "basic", "team"], **category},
+            {"name": "seats", "categories": ["10", "20"], **category},
+        ]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from onnxserve_export.importing.fitted import read_fitted
-from onnxserve_export.importing.fitted_gaps import empty_columns, learnt_gaps, read_gaps
+from onnxserve_export.importing.fitted_cells import EMPTY, cells_of
+from onnxserve_export.importing.fitted_gaps import learnt_gaps, read_gaps
 from onnxserve_export.importing.outline import Fact, Outline
 from onnxserve_export.sources.trees import TreeSource
 
@@ -20,6 +21,10 @@ def booster(table):
     lightgbm = pytest.importorskip("lightgbm")
     data = lightgbm.Dataset(table, TARGET, feature_name=NAMES)
     return TreeSource(lightgbm.train({"objective": "regression", "verbose": -1}, data, num_boost_round=5))
+
+
+def empty_columns(rows, inputs=NAMES):
+    return {name for name, kinds in cells_of(rows, inputs, NAMES).items() if EMPTY in kinds}
 
 
 def columns(source, rows=None, **answers):
@@ -50,7 +55,7 @@ def write(path, rows):
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl"])
 def test_rows_tell_the_columns_that_they_leave_empty(tmp_path, name):
     rows = write(tmp_path / name, [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, None, None]])
-    assert empty_columns(Outline("model", {}), rows, NAMES) == {"size"}
+    assert empty_columns(rows) == {"size"}
     assert columns(booster(GAPS), rows) == [
         {"name": "age", "nullable": True},
         "income",
@@ -63,14 +68,19 @@ def test_rows_that_are_no_rows_have_no_gaps(tmp_path):
     rows.write_text(
         '{"input": 5}\n{"input": "age"}\n{"input": null}\n{"input": [1, null, 3]}\n{"input": {"size": ""}}\n'
     )
-    assert empty_columns(Outline("model", {}), rows, NAMES) == {"income", "size"}
+    assert empty_columns(rows) == {"income", "size"}
+
+
+def test_a_file_without_any_of_the_models_columns_has_no_gaps(tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\ngood,1\n")
+    assert cells_of(rows, NAMES, NAMES) == {}
 
 
 def test_columns_of_other_names_in_the_file_are_the_models_by_their_order(tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text("a,i,s\n1,,2\n")
-    outline = Outline("model", {"rows.input": Fact(["a", "i", "s"], "--set")})
-    assert empty_columns(outline, rows, NAMES) == {"income"}
+    assert empty_columns(rows, ["a", "i", "s"]) == {"income"}
 
 
 def test_a_model_that_refuses_gaps_gets_no_nullable_column(tmp_path):
@@ -107,3 +117,11 @@ def test_trees_behind_encoders_have_nullable_columns_too_where_rows_have_gaps(tm
 def test_what_the_user_described_stays(tmp_path):
     described = [{"name": "age", "minimum": 0}, "income", "size"]
     assert columns(booster(GAPS), **{"input.columns": described}) == described
+
+
+@pytest.mark.parametrize("cells", [["true", "False", ""], [True, False, None], ["True", "FALSE", "true"]])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_columns_in_which_rows_are_true_or_false_are_booleans(tmp_path, name, cells):
+    rows = write(tmp_path / name, [[1.0, cell, 0, 4.0] for cell in cells])
+    boolean = {"name": "income", "type": "boolean"} | ({"nullable": True} if cells[-1] in ("", None) else {})
+    assert columns(booster(TABLE), rows) == ["age", boolean, "size"]

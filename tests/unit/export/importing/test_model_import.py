@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError
+from onnxserve.errors import ArchiveError, DefinitionError, OnnxserveError, StepFailed
 from onnxserve_export.importing import ImportOptions, import_model, wanted_rows
 from tests.helpers.artefacts import linear_graph, sequence_graph, write_linear, write_triton
 from tests.helpers.stock import MANIFEST, doubler_members, write_zip
@@ -138,6 +138,16 @@ def test_code_of_an_archive_of_torchserve_needs_trust(tmp_path):
     assert document(archive, tmp_path, row=tmp_path / "row.json", trust=True)["source"] == "model.py:load"
 
 
+def test_an_archive_with_code_around_its_model_is_told_that_at_once_with_what_serves_it_as_it_is(tmp_path):
+    manifest = stock_document("net", "own.py", serializedFile="net.pth", modelFile="network.py")
+    members = {"own.py": b"class Own: ...\n", "network.py": b"class Net: ...\n", "net.pth": b""}
+    archive = write_zip(tmp_path / "my net.mar", members | {MANIFEST: json.dumps(manifest).encode()})
+    with pytest.raises(StepFailed, match="2 things are wrong") as refusal:
+        document(archive, tmp_path)
+    for part in ("--trust", "code of its own", f"onnxserve migrate '{archive}'"):
+        assert part in str(refusal.value)
+
+
 def test_an_example_for_an_archive_is_refused_for_other_artefacts(tmp_path):
     source = write_linear(tmp_path / "net.onnx")
     with pytest.raises(DefinitionError, match="--row is for archives of TorchServe"):
@@ -250,3 +260,40 @@ def test_a_folder_of_several_models_is_asked_which(tmp_path):
 def test_how_many_rows_would_do_follows_the_budget(tmp_path):
     imported = import_model(str(write_linear(tmp_path / "net.onnx")), "net", tmp_path / "models", ImportOptions())
     assert wanted_rows(imported.definition) > 100
+
+
+def test_all_that_is_wrong_with_name_options_and_places_is_said_at_once(tmp_path):
+    options = ImportOptions(task="guess", labels="nowhere.txt", rows=str(tmp_path / "rows.csv"))
+    with pytest.raises(StepFailed, match="5 things are wrong") as refusal:
+        import_model(str(tmp_path / "net.onnx"), "my net", tmp_path / "models", options)
+    text = str(refusal.value)
+    for part in ("'my net' isn't a valid model name", "nowhere.txt", "'guess'", "net.onnx", "CSV or JSON-lines file"):
+        assert part in text
+
+
+@pytest.mark.parametrize("rows", ["photos", "rows.py:rows"])
+def test_rows_that_are_not_there_are_told_what_rows_may_be(tmp_path, monkeypatch, rows):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DefinitionError, match="there is no") as refusal:
+        document(write_linear(tmp_path / "net.onnx"), tmp_path, rows=rows)
+    assert refusal.value.fix.startswith("--rows takes the path or URL of a Parquet")
+
+
+def test_the_rate_of_sounds_is_asked_for_since_another_gives_other_answers_without_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(LINEAR)
+    with pytest.raises(DefinitionError, match="the rate that the model was trained at") as refusal:
+        document("network.py:build", tmp_path, kind="audio", task="raw")
+    assert "--set input.sample_rate=VALUE" in refusal.value.fix
+    written = document("network.py:build", tmp_path, kind="audio", task="raw", fields=("input.sample_rate=8000",))
+    assert written["input"] == {"kind": "audio", "sample_rate": 8000}
+
+
+def test_a_place_may_have_spaces_and_other_marks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "my models (1), späte"
+    place.mkdir()
+    (place / "my net.py").write_text(LINEAR)
+    written = document(f"{place.name}/my net.py:build", tmp_path, tensors=("input=float32[3]",))
+    assert written["source"] == "my net.py:build"
+    assert (tmp_path / "models" / "net" / "my net.py").read_text() == LINEAR

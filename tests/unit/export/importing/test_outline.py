@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, OnnxserveError, StepFailed
 from onnxserve_export.importing.outline import Fact, Outline
 
 
@@ -42,5 +42,13 @@ def test_without_a_kind_and_a_task_both_are_asked_for():
 )
 def test_an_unknown_kind_task_or_option_is_refused_with_what_there_is(field, value, message):
     answers = {"input.kind": Fact("table", ""), "output.task": Fact("raw", ""), field: Fact(value, "--set")}
-    with pytest.raises(DefinitionError, match=message):
+    with pytest.raises(OnnxserveError, match=message):
         Outline("net.onnx", answers).check()
+
+
+def test_an_unknown_option_and_what_is_missing_are_said_at_once():
+    answers = {"input.kind": Fact("table", ""), "output.task": Fact("raw", ""), "input.colour": Fact(3, "--set")}
+    with pytest.raises(StepFailed, match="2 things are wrong") as caught:
+        Outline("net.onnx", answers).check()
+    assert "no field colour" in str(caught.value)
+    assert "input.columns" in str(caught.value)

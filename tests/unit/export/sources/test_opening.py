@@ -16,6 +16,17 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path, name, messag
     assert ".onnx" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    ("name", "message", "fix"),
+    [("net.py", "net.py is code", "net.py:FUNCTION"), ("net.safetensors", "has weights alone", "config.json")],
+)
+def test_a_part_of_a_model_is_refused_with_what_to_give_in_its_place(tmp_path, name, message, fix):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DefinitionError, match=message) as caught:
+        open_source(name, tmp_path, {})
+    assert fix in caught.value.fix
+
+
 def test_a_function_that_gives_no_model_is_refused(tmp_path):
     (tmp_path / "model.py").write_text("def load(): return 3\n")
     with pytest.raises(DefinitionError, match=r"model\.py:load gave int, which isn't a model"):

@@ -1,12 +1,16 @@
 """Fitted models: their graphs answer as they do, also for rows that lie next to a threshold."""
 
 import importlib
+import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.importing.fitted import columns_of
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources import open_source
 from onnxserve_export.sources.opening import open_object
@@ -33,6 +37,14 @@ MODELS = {
     "xgboost classes": ("xgboost", "XGBClassifier", {"n_estimators": 5}),
     "xgboost values": ("xgboost", "XGBRegressor", {"n_estimators": 5}),
 }
+
+
+WARNS = """
+import pickle, sys
+import numpy as np
+from onnxserve_export.sources.trees import TreeSource
+TreeSource(pickle.load(sys.stdin.buffer)).answer({"features": np.zeros((2, 4), np.float32)})
+"""
 
 
 def fitted(module: str, name: str, options: dict[str, int]) -> object:
@@ -68,6 +80,43 @@ def test_boosters_in_their_own_files_give_both_scores_of_two_classes(tmp_path):
     (tmp_path / "graph.onnx").write_bytes(model.graph(ROWS, {})[0].SerializeToString())
     [outputs] = run_graph(tmp_path / "graph.onnx", [ROWS])
     np.testing.assert_allclose(outputs["scores"], scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["classes", "file"])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_trees_of_xgboost_that_were_fitted_to_a_data_frame_answer_in_a_graph_as_they_do(form, tmp_path):
+    pd, xgboost = pytest.importorskip("pandas"), pytest.importorskip("xgboost")
+    frame = pd.DataFrame(TABLE, columns=["amount", "visits", "size", "age"])
+    frame["size"] = frame["size"] > 0
+    source = xgboost.XGBClassifier(n_estimators=5).fit(frame, CLASSES)
+    source.save_model(tmp_path / "trees.ubj")
+    model = TreeSource(source) if form == "classes" else open_source("trees.ubj", tmp_path, {})
+    rows = {"features": frame.astype(np.float32).to_numpy()}
+    [(name, scores)] = model.run(rows).items()
+    np.testing.assert_allclose(scores, source.predict_proba(frame), atol=1e-6)
+    (tmp_path / "graph.onnx").write_bytes(model.graph(rows, {})[0].SerializeToString())
+    [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
+    np.testing.assert_allclose(outputs[name], scores, atol=1e-5)
+    assert columns_of(model.model)[0] == [*frame.columns]
+
+
+def test_trees_of_xgboost_that_split_by_categories_are_refused_with_the_columns():
+    pd, xgboost = pytest.importorskip("pandas"), pytest.importorskip("xgboost")
+    frame = pd.DataFrame({"plan": pd.Categorical(["basic", "pro"] * 30), "amount": np.arange(60.0)})
+    source = xgboost.XGBRegressor(n_estimators=2, enable_categorical=True).fit(frame, np.arange(60.0))
+    with pytest.raises(DefinitionError, match="split by categories, in plan") as caught:
+        TreeSource(source)
+    assert "OrdinalEncoder" in caught.value.fix
+
+
+def test_a_model_of_a_data_frame_answers_arrays_without_a_warning_for_each():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(TABLE, columns=["amount", "visits", "size", "age"])
+    model = TreeSource(sklearn_ensemble.RandomForestRegressor(n_estimators=2, max_depth=2).fit(frame, VALUES))
+    finished = subprocess.run(
+        [sys.executable, "-c", WARNS], input=pickle.dumps(model.model), capture_output=True, check=True
+    )
+    assert finished.stderr == b""
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -95,7 +95,7 @@ def test_what_grants_no_access_may_stand_in_a_definition(url):
     assert Location(url).credentials == []
 
 
-@pytest.mark.parametrize("text", ["model.py:rows", "package.module:rows", "data/model.py:rows"])
+@pytest.mark.parametrize("text", ["model.py:rows", "package.module:rows", "data/model.py:rows", "my späte/a b.py:rows"])
 def test_a_function_is_told_from_a_path(text):
     assert is_function(text)
 
