@@ -91,6 +91,7 @@ def test_trees_of_xgboost_that_were_fitted_to_a_data_frame_answer_in_a_graph_as_
     source = xgboost.XGBClassifier(n_estimators=5).fit(frame, CLASSES)
     source.save_model(tmp_path / "trees.ubj")
     model = TreeSource(source) if form == "classes" else open_source("trees.ubj", tmp_path, {})
+    assert isinstance(model, TreeSource)
     rows = {"features": frame.astype(np.float32).to_numpy()}
     [(name, scores)] = model.run(rows).items()
     np.testing.assert_allclose(scores, source.predict_proba(frame), atol=1e-6)
