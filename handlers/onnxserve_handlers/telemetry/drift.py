@@ -19,8 +19,7 @@ import msgspec
 import numpy as np
 
 from ..signature import Signature
-from .drift_statistics import Array, Counts, bins_of, distances, p_value
-from .drift_window import DriftWindow
+from .drift_window import Array, Counts, DriftWindow, bins_of, distances, p_value
 from .metrics import NAMES, VARIABLE, Window, make_window, window_file
 
 PROFILE = "profile.json"

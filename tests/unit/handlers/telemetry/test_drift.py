@@ -26,7 +26,7 @@ from onnxserve_handlers.telemetry.drift import (
     adaptive_window,
     embedding_measures,
 )
-from onnxserve_handlers.telemetry.drift_statistics import bins_of
+from onnxserve_handlers.telemetry.drift_window import bins_of
 from onnxserve_handlers.telemetry.metrics import VARIABLE
 from tests.helpers.kinds import table_signature
 

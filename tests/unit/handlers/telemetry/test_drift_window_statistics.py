@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxserve_handlers.telemetry.drift import FALSE_ALARM, WINDOW_ROWS
-from onnxserve_handlers.telemetry.drift_statistics import (
+from onnxserve_handlers.telemetry.drift_window import (
     bins_of,
     chi_squared_tail,
     design_effect,
