@@ -1,11 +1,10 @@
-"""The rows of one window, as bins of each measure, with the request that brought each row and what row it equals.
+"""The rows of one window, and how far they lie from the rows of the proof, both as counts in bins.
 
 A client that sends one row again and again would make the window look like that row. So equal rows count together at
-most as much as the most frequent row of the proof did there.
-
-Rows of one request have often to do with each other, so they say less than as many independent rows. How much less is
-measured by how unequal requests are (J. Rao and A. Scott, "The analysis of categorical data from complex sample
-surveys", J. Am. Stat. Assoc. 76, 1981; the largest of their design effects is taken, which errs on the safe side).
+most as much as the most frequent row of the proof did there. And rows of one request have often to do with each other,
+so they say less than as many independent rows. How much less is measured by how unequal requests are (J. Rao and
+A. Scott, "The analysis of categorical data from complex sample surveys", J. Am. Stat. Assoc. 76, 1981; the largest of
+their design effects is taken, which errs on the safe side).
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Counts = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
-LEAST_EXPECTED = 5.0  # rows that the test expects in a bin, at least
-TINY = 1e-6
 KEY_BITS = 62
 MOST_ALIKE = ""  # in place of a measure's name, in the file of the measures of the proof's rows
+LEAST_EXPECTED = 5.0  # rows that the test expects in a bin, at least
+TINY = 1e-6
 
 
 class Part(NamedTuple):
@@ -115,7 +114,8 @@ def distances(reference: Counts, window: Counts) -> dict[str, float]:
 
     They are the population stability index (N. Siddiqi, "Credit risk scorecards", 2006), the Jensen-Shannon divergence
     in bits (J. Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37, 1991), and the
-    largest difference of the cumulative shares (Kolmogorov-Smirnov). Both counts have the shape (bins,).
+    largest difference of the cumulative shares (N. Smirnov, Ann. Math. Stat. 19, 1948). Both counts have the shape
+    (bins,).
     """
     p, q = reference / reference.sum(), window / window.sum()
     safe_p, safe_q = np.maximum(p, TINY), np.maximum(q, TINY)
