@@ -23,6 +23,7 @@ from onnxserve.errors import BatchError, DefinitionError
 
 from .plain_values import plain_value
 from .row_columns import Columns, choose_columns
+from .row_faults import RowFault, unreadable
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 CHUNK = 4096  # rows in memory at a time
@@ -34,14 +35,6 @@ COLUMN_TYPES = (
     '{name = "joined", type = "date", since = "2020-01-01"}, {name = "note", type = "text"}, and which may be empty, '
     'as {name = "age", nullable = true}'
 )
-
-
-class RowFault(Exception):
-    """A value that can't be taken, and the column at fault."""
-
-    def __init__(self, reason: str, column: str) -> None:
-        super().__init__(reason)
-        self.reason, self.column = reason, column
 
 
 def read_files(files: Sequence[Source], definition: Definition) -> Iterator[tuple[Any, Any]]:
@@ -109,21 +102,20 @@ def _rows(chunk: Chunk, columns: Columns, definition: Definition) -> Iterator[tu
     for place, value in zip(chunk.places.tolist(), chunk.values or (), strict=True):
         is_object = len({*columns.inputs, *columns.labels}) > 1
         fields = value if is_object else {columns.inputs[0]: value}
+        if not isinstance(fields, dict):
+            faults.append((place, RowFault("not an object, as the first row is", columns.inputs[0])))
+            continue
         try:
-            if not isinstance(fields, dict):
-                raise RowFault("not an object, as the first row is", columns.inputs[0])
             rows.append((_input(fields, columns, definition), _label(fields, columns, definition)))
         except RowFault:
             faults += [(place, fault) for fault in _faults_of(fields, columns, definition)]
     if faults:
-        raise _unreadable(faults, chunk, columns, definition)
+        raise unreadable(faults, chunk, lambda column: _fix(column, columns, definition))
     yield from rows
 
 
-def _faults_of(fields: Any, columns: Columns, definition: Definition) -> list[RowFault]:
+def _faults_of(fields: dict[str, Any], columns: Columns, definition: Definition) -> list[RowFault]:
     """Return everything that is wrong with a row: each column of a table has a fault of its own."""
-    if not isinstance(fields, dict):
-        return [RowFault("not an object, as the first row is", columns.inputs[0])]
     alone = [Columns((name,), (own,), (), columns.is_table) for name, own in zip(*columns[:2], strict=True)]
     parts = [partial(_input, fields, part, definition) for part in (alone if columns.is_table else [columns])]
     faults = []
@@ -133,28 +125,6 @@ def _faults_of(fields: Any, columns: Columns, definition: Definition) -> list[Ro
         except RowFault as fault:
             faults.append(fault)
     return faults
-
-
-def _unreadable(
-    faults: Sequence[tuple[int, RowFault]], chunk: Chunk, columns: Columns, definition: Definition
-) -> DefinitionError:
-    """Return the error for a chunk's faults: the first of each column is shown, then more of them."""
-    ordered = sorted(faults, key=lambda fault: fault[0])
-    first = dict[str, tuple[int, RowFault]]()
-    for place, fault in ordered:
-        first.setdefault(fault.column, (place, fault))
-    others = [fault for fault in ordered if fault not in first.values()]
-    shown = sorted([*first.values(), *others][:SHOWN], key=lambda fault: fault[0])
-    lines = [
-        f"{chunk.position(place)}{f', column {fault.column}' if fault.column else ''}: {fault.reason}"
-        for place, fault in shown
-    ]
-    count = len({place for place, _ in faults})
-    more = [f"{count} of these {chunk.size} rows can't be read"] if len(faults) > len(shown) else []
-    fixes = dict.fromkeys(_fix(column, columns, definition) for column in first)
-    return DefinitionError(
-        "rows can't be read", where="\n         ".join([*lines, *more]), fix="; ".join(filter(None, fixes))
-    )
 
 
 def _fix(column: str, columns: Columns, definition: Definition) -> str:

@@ -43,6 +43,7 @@ from .tick import Tick
 from .watching import start_console, start_monitoring
 
 WARM_S = 3.0
+WIDEST = 200  # characters of an answer that are shown
 FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
 
 
@@ -72,7 +73,12 @@ def first_answers(settings: Settings, served_versions: set[tuple[str, str]]) -> 
             except ServerError as error:
                 console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
             else:
-                out.print(f"{name} {version}: {answer['predictions'][0]}", markup=False)
+                out.print(shortened(f"{name} {version}: {answer['predictions'][0]}"), markup=False)
+
+
+def shortened(line: str) -> str:
+    """Return the begin of a line: masks and vectors would fill the screen."""
+    return line if len(line) <= WIDEST else f"{line[:WIDEST]}…"
 
 
 def next_steps(url: str, names: list[str]) -> str:

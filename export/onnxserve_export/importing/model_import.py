@@ -70,7 +70,7 @@ def import_model(
     answers = read_answers(options, faults)
     rows = faults.attempt(lambda: locate_rows(options, folder, say)) or LocatedRows()
     if is_remote(source):
-        faults.check()  # nothing is fetched for an import that fails
+        faults.check()  # a model isn't fetched for an import that fails
     artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")

@@ -165,3 +165,11 @@ def test_a_picture_that_cannot_be_read_is_named_by_its_file(tmp_path):
     code = model / "model.py"
     code.write_text(re.sub(r"(?s)def load\(.*", "def load():\n    return nn.Flatten()\n", code.read_text()))
     assert f"the first is {pictures / 'broken one.png'}" in failure(model, tmp_path / "store")
+
+
+def test_a_module_of_a_library_that_fails_is_named_by_the_definition_and_not_by_a_file_of_ours(circle, tmp_path):
+    code = circle / "model.py"
+    code.write_text(re.sub(r"(?s)def load\(.*", "def load():\n    return nn.Linear(5, 2)\n", code.read_text()))
+    text = failure(circle, tmp_path / "store")
+    assert "the module fails on batches such as features float32 [2, 2]" in text
+    assert "where: model.py:load" in text

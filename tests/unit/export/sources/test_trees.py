@@ -98,6 +98,7 @@ def test_trees_of_xgboost_that_were_fitted_to_a_data_frame_answer_in_a_graph_as_
     (tmp_path / "graph.onnx").write_bytes(model.graph(rows, {})[0].SerializeToString())
     [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
     np.testing.assert_allclose(outputs[name], scores, atol=1e-5)
+    assert isinstance(model, TreeSource)
     assert columns_of(model.model)[0] == [*frame.columns]
 
 

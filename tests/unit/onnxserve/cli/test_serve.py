@@ -26,3 +26,15 @@ def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monke
     captured = capsys.readouterr()
     assert captured.out == "good 1.0: {'label': 'inside'}\n"
     assert captured.err == "bad 1.0: no answer: 507: Worker died.\n"
+
+
+def test_of_a_long_first_answer_its_begin_is_shown(monkeypatch, capsys):
+    stored = [StoredArchive(Path("cut.mar"), ("cut", "1.0"), ours=True)]
+    monkeypatch.setattr(serve, "stored_archives", lambda _: stored)
+    monkeypatch.setattr(serve, "golden_body", lambda _: b"{}")
+    monkeypatch.setattr(serve, "ask", lambda *_, **__: {"predictions": [{"embedding": [0.5] * 1000}]})
+    serve.first_answers(Settings(Path("config.properties")), {("cut", "1.0")})
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert printed.startswith("cut 1.0: {'embedding': [0.5, 0.5")
+    assert printed.endswith("…")
+    assert len(printed) == serve.WIDEST + 1
