@@ -6,6 +6,8 @@ from pathlib import Path
 
 from onnxserve.errors import ServerError
 
+ASCII_END = 128
+
 
 def parse_properties(text: str) -> dict[str, str]:
     """Return keys and values in order; a later line replaces an earlier one."""
@@ -22,5 +24,13 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def render_properties(properties: dict[str, str]) -> str:
-    """Return the text that `parse_properties` parses to these properties."""
-    return "".join(f"{key}={value}\n" for key, value in properties.items())
+    """Return a file's text as Java reads it, in Latin-1 with escapes for other characters, such as a folder's.
+
+    Source: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/Properties.html.
+    """
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in properties.items())
+
+
+def _escaped(text: str) -> str:
+    units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")  # of the machine's order, as all of ours
+    return "".join(chr(unit) if unit < ASCII_END else f"\\u{unit:04x}" for unit in units)

@@ -154,7 +154,7 @@ def test_a_client_that_can_not_be_made_ends_the_start(archive, temporary):
 
 
 def test_a_folder_has_one_server_at_a_time_and_keeps_what_was_decided(archive, next_archive):
-    with tempfile.TemporaryDirectory() as state:
+    with tempfile.TemporaryDirectory(prefix="stäte ☃ ") as state:
         with onnxserve.serve([archive, next_archive], state=state) as first:
             with pytest.raises(ServerError, match="another server runs with this folder"):
                 onnxserve.serve(archive, state=state)

@@ -69,6 +69,10 @@ def test_properties_survive_a_round_trip():
     assert parse_properties(render_properties({"a": "1", "b": "x=y"})) == {"a": "1", "b": "x=y"}
 
 
+def test_names_beyond_ascii_are_escaped_as_java_reads_them():
+    assert render_properties({"model_store": "/stäte ☃/𝄞"}) == "model_store=/st\\u00e4te \\u2603/\\ud834\\udd1e\n"
+
+
 def test_what_we_ship_listens_on_loopback_only_and_names_files_that_exist():
     properties = parse_properties(CONFIG.read_text())
     addresses = {key: value for key, value in properties.items() if key.endswith("_address")}
