@@ -19,7 +19,7 @@ PAIRED = {"accuracy": 0.9, "reference_accuracy": 0.91, "drop": 0.01, "bound": 0.
 RANKING = {"ranking": 0.8, "ranking_drop": 0.01, "ranking_bound": 0.02}
 PARITY = {"rows": 30, "golden": 2, "generated": 64, "deviation": 1e-7}
 PROFILE = {"certify": 5, "needed": 200, "wanted": 400, "unit": "rows"}
-SUMMARIES = {
+SUMMARIES: dict[str, dict[str, Any]] = {
     "labels": {"task": "labels"},
     "agreement": {"task": "labels", "claim": "agreement"},
     "values": {"task": "regression", "tolerance": 0.1},
