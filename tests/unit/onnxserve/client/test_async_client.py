@@ -87,7 +87,7 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
             raise
         raise AssertionError("nobody waits so long")
 
-    async def asked() -> None:
+    async def leave() -> None:
         client = AsyncClient("http://server", transport=httpx.MockTransport(slow), rows_per_request=1, concurrency=3)
         if how == "aclosing":
             async with aclosing(client.stream("demo", ROWS)) as answers:
@@ -101,17 +101,17 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
                 break
         await asyncio.wait_for(all_ended.wait(), 5)
 
-    asyncio.run(asked())
+    asyncio.run(leave())
     assert len(asked_rows) > 2
     assert ended == ["cancelled"] * (len(asked_rows) - 1)
 
 
 def test_who_reads_a_stream_of_a_closed_client_is_told_so_and_one_that_is_cancelled_is_cancelled():
-    begun, both_wait = list[httpx.Request](), asyncio.Event()
+    requests, both_wait = list[httpx.Request](), asyncio.Event()
 
     async def silent(request: httpx.Request) -> httpx.Response:
-        begun.append(request)
-        if len(begun) == 2:
+        requests.append(request)
+        if len(requests) == 2:
             both_wait.set()
         await asyncio.sleep(600)
         raise AssertionError("nobody waits so long")
