@@ -102,5 +102,5 @@ def check_form(evidence: Any, where: str) -> None:
     try:
         msgspec.convert(evidence, EvidenceForm)
     except msgspec.ValidationError as error:
-        fix = "it may be of a later release: upgrade onnxserve, or export it again"
-        raise ArchiveError(f"its evidence has another form: {error}", where=where, fix=fix) from error
+        fix = "it may be of a later release: upgrade onnxserve, or export the model again"
+        raise ArchiveError(f"its evidence isn't as an export writes it: {error}", where=where, fix=fix) from error
