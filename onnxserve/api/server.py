@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +41,7 @@ class Server:
     def __init__(
         self,
         process: ServerProcess,
-        folder: tempfile.TemporaryDirectory[str] | None = None,
+        folder: Path | None = None,
         options: Options | None = None,
     ) -> None:
         self.url = process.url
@@ -171,14 +172,14 @@ def serve(
     ServerError if it can't start, if there is no archive, or if `client` can't be used; ArchiveError for a file that
     isn't one; GatewayError for a section or a field that gateway.toml doesn't have, or if nginx isn't installed.
     """
-    temporary = tempfile.TemporaryDirectory(prefix="onnxserve-")
+    temporary = Path(tempfile.mkdtemp(prefix="onnxserve-"))
     try:
-        store = Path(temporary.name) / "store"
+        store = temporary / "store"
         versions = link_archives(archives, store)
-        folder = Path(temporary.name) if state is None else Path(state).resolve()
+        folder = temporary if state is None else Path(state).resolve()
         process = start_process(store, folder, gateway)
     except BaseException:
-        temporary.cleanup()
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     try:
         server = Server(process, temporary, client)
@@ -215,13 +216,11 @@ def _recorded(release: ReleaseService, changes: list[str]) -> list[str]:
     return changes
 
 
-def _end(
-    process: ServerProcess, folder: tempfile.TemporaryDirectory[str] | None, client: Client | None, owner: int
-) -> None:
+def _end(process: ServerProcess, folder: Path | None, client: Client | None, owner: int) -> None:
     if os.getpid() != owner:  # a copy of the program, such as a worker of multiprocessing, ends before it
         return
     if client is not None:
         client.close()
     process.stop()
     if folder is not None:
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

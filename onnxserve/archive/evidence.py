@@ -66,14 +66,20 @@ def _read_summary(path: Path) -> tuple[list[str], Mapping[str, Any] | None]:
         return names, msgspec.json.decode(member(archive, EVIDENCE))["summary"] if EVIDENCE in names else None
 
 
+def in_words(numbers: Mapping[str, Any], name: str, form: str = "z.2%") -> str:
+    """Return a number of evidence by a format; `unknown` for one that is missing, or that JSON has no number for."""
+    number = numbers.get(name)
+    return "unknown" if number is None else format(number, form)
+
+
 def describe_loss(paired: Mapping[str, Any], task: str, claim: str, tolerance: float, measure: str = "") -> str:
     """Describe a comparison with the source, by the task, in one line; shares become percentages, without a `-0.00%`.
 
     `measure` names what is measured of a task that has a measure of its own, from 0 to 1.
     """
-    drop, bound, flips = (f"{paired[name]:z.2%}" for name in ("drop", "bound", "flips"))
+    drop, bound, flips = (in_words(paired, name) for name in ("drop", "bound", "flips"))
     if task == "labels" and claim == "accuracy":
-        scores = f"accuracy {paired['accuracy']:.2%} (source {paired['reference_accuracy']:.2%})"
+        scores = f"accuracy {in_words(paired, 'accuracy')} (source {in_words(paired, 'reference_accuracy')})"
         return f"{scores}, drop at most {bound}, {flips} of answers differ"
     if task == "labels":
         return f"{drop} of answers differ from the source's, at most {bound}"
@@ -89,30 +95,30 @@ def _describe_ranking(paired: Mapping[str, Any]) -> str:
     """Describe how well vectors find others with their label, empty where they have none."""
     if paired.get("ranking") is None:
         return ""
-    bound = f"at most {paired['ranking_bound']:z.2%} lower than the source's"
-    return f"; nDCG at 10 of searches {paired['ranking']:.2%}, {bound}"
+    bound = f"at most {in_words(paired, 'ranking_bound')} lower than the source's"
+    return f"; nDCG at 10 of searches {in_words(paired, 'ranking')}, {bound}"
 
 
 def _describe_documents(paired: Mapping[str, Any], measure: str) -> str:
     """Describe how well documents of queries are ordered, and how far their scores move."""
-    source = paired["ranking"] + paired["ranking_drop"]
-    order = (
-        f"mean {measure} {paired['ranking']:.2%} (source {source:.2%}), at most {paired['ranking_bound']:z.2%} lower"
-    )
-    return f"{order}; scores move by {paired['drop']:z.2%} on average, at most {paired['bound']:z.2%}"
+    source = paired["ranking"] + (paired.get("ranking_drop") or 0.0)
+    score = f"mean {measure} {in_words(paired, 'ranking')} (source {source:.2%})"
+    moves = f"scores move by {in_words(paired, 'drop')} on average, at most {in_words(paired, 'bound')}"
+    return f"{score}, at most {in_words(paired, 'ranking_bound')} lower; {moves}"
 
 
 def _describe_measure(paired: Mapping[str, Any], claim: str, measure: str) -> str:
     if not measure:
-        scores = f"mean score {paired['accuracy']:.4g} (source {paired['reference_accuracy']:.4g})"
-        return f"{scores}, at most {paired['bound']:.4g} lower"
+        score, source, bound = (in_words(paired, name, ".4g") for name in ("accuracy", "reference_accuracy", "bound"))
+        return f"mean score {score} (source {source}), at most {bound} lower"
     if paired.get("ranking") is not None:
         return _describe_documents(paired, measure)
-    score, bound = f"{paired['accuracy']:.2%}", paired["bound"]
+    score = in_words(paired, "accuracy")
     if claim != "accuracy":
-        return f"mean {measure} beside the source's answers {score}, at least {1 - bound:.2%}"
-    source, flips = f"(source {paired['reference_accuracy']:.2%})", f"{paired['flips']:.2%} of rows change"
-    return f"mean {measure} {score} {source}, at most {bound:z.2%} lower, {flips}"
+        least = "unknown" if paired.get("bound") is None else f"{1 - paired['bound']:.2%}"
+        return f"mean {measure} beside the source's answers {score}, at least {least}"
+    source, bound, flips = (in_words(paired, name) for name in ("reference_accuracy", "bound", "flips"))
+    return f"mean {measure} {score} (source {source}), at most {bound} lower, {flips} of rows change"
 
 
 def describe_proof(summary: Mapping[str, Any]) -> list[str]:
@@ -120,19 +126,19 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
     proof, variant = proof_of(summary), summary.get("variant", "the model")
     lines = ["It is a draft: only fp32 was made."] if summary.get("draft") else []
     if proof == PARITY:
-        lines.append(f"{variant} serves by parity: {_compared(summary['row_parity'])}")
+        lines.append(f"{variant} serves by parity: {_compared(summary.get('row_parity'))}")
         lines.append("Nothing is claimed of rows that were not compared.")
     elif proof == UNPROVEN:
         lines.append(f"{variant} is unproven: {summary.get('unproven') or 'nothing stands behind its answers'}.")
     else:
-        lines.append(
-            f"{variant} serves: the fastest certified to keep its loss within {summary['budget']:.2%} of its source."
-        )
+        budget = in_words(summary, "budget")
+        lines.append(f"{variant} serves: the fastest certified to keep its loss within {budget} of its source.")
     if "bound" in summary:
-        claim, tolerance = summary.get("claim", "accuracy"), float(summary.get("tolerance", 0))
-        loss = describe_loss(summary, summary["task"], claim, tolerance, summary.get("measure", ""))
+        claim, tolerance = summary.get("claim", "accuracy"), summary.get("tolerance") or 0.0
+        task = summary.get("task", "labels")  # the first archives had no other
+        loss = describe_loss(summary, task, claim, tolerance, summary.get("measure", ""))
         confidence = "with 95 % confidence" if proof == CERTIFIED else "at the bounds' own level, without a test"
-        count = f"{summary['rows']} {summary.get('unit', 'rows')}"
+        count = f"{summary.get('rows', 'some')} {summary.get('unit', 'rows')}"
         lines.append(f"On {count} that nothing was fitted to, {confidence}: {loss}.")
     if unseen := summary.get("unseen_labels"):
         lines.append(f"Nothing is known of labels that none of these rows has: {', '.join(unseen)}.")
@@ -141,9 +147,9 @@ def describe_proof(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _compared(parity: Mapping[str, Any]) -> str:
+def _compared(parity: Mapping[str, Any] | None) -> str:
+    if parity is None:
+        return "the rows that it answers as its source does aren't recorded."
     rows = f"{parity['rows']} rows, {parity['golden']} golden rows and {parity['generated']} generated ones"
-    return (
-        f"it answers {rows} as its source does; the largest deviation is {parity['deviation']:.2g} of the outputs' "
-        "spread."
-    )
+    deviation = in_words(parity, "deviation", ".2g")
+    return f"it answers {rows} as its source does; the largest deviation is {deviation} of the outputs' spread."

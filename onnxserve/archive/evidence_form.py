@@ -1,6 +1,7 @@
 """The form of an archive's evidence, as far as words, tables and charts are made of it.
 
-A field may be missing, since earlier releases had fewer. A number may be null: JSON has none that isn't finite.
+A field that isn't required may be missing, since earlier releases had fewer. A number may be null: JSON has none that
+isn't finite.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ class Paired(msgspec.Struct):
 class RowParity(msgspec.Struct):
     """How many rows were answered by the graph and its source, and the largest deviation, in spreads."""
 
-    rows: Count = UNSET
-    golden: Count = UNSET
-    generated: Count = UNSET
-    deviation: Number = UNSET
+    rows: int
+    golden: int
+    generated: int
+    deviation: float | None
 
 
 class DriftProfile(msgspec.Struct):
     """How many rows the profile of the proof has, needs, and should have."""
 
-    certify: Count = UNSET
-    needed: Count = UNSET
-    wanted: Count = UNSET
-    unit: Text = UNSET
+    certify: int
+    needed: int
+    wanted: int
+    unit: str
 
 
 class SummaryForm(Paired):
@@ -85,11 +86,11 @@ class Parity(msgspec.Struct):
     """How far the traced graph is from its source for a size of batch, in spreads of the outputs."""
 
     group: str
-    deviation: Number
+    deviation: float | None
 
 
 class EvidenceForm(msgspec.Struct):
-    """The parts of `evidence.json` that are shown."""
+    """The parts of `evidence.json` that are drawn."""
 
     summary: SummaryForm
     variants: list[Variant] | UnsetType = UNSET
@@ -97,10 +98,35 @@ class EvidenceForm(msgspec.Struct):
     refused: dict[str, str] | UnsetType = UNSET
 
 
+class EarlierTest(msgspec.Struct):
+    """A test of an earlier export on the same rows."""
+
+    refused: bool
+
+
+class Certified(msgspec.Struct):
+    """The tests that made the certificate."""
+
+    earlier: list[EarlierTest] | UnsetType = UNSET
+
+
+class Sensitivity(msgspec.Struct):
+    """The damage that 8 bits do, by node, in spreads of the outputs."""
+
+    damage: dict[str, float | None]
+
+
+class ExplainedForm(EvidenceForm):
+    """The parts of `evidence.json` that words are made of: those that are drawn, and how the choice was made."""
+
+    certify: Certified | UnsetType | None = UNSET
+    sensitivity: Sensitivity | UnsetType | None = UNSET
+
+
 def check_form(evidence: Any, where: str) -> None:
     """Raise ArchiveError, which names the first part that has another form."""
     try:
-        msgspec.convert(evidence, EvidenceForm)
+        msgspec.convert(evidence, ExplainedForm)
     except msgspec.ValidationError as error:
         fix = "it may be of a later release: upgrade onnxserve, or export the model again"
         raise ArchiveError(f"its evidence isn't as an export writes it: {error}", where=where, fix=fix) from error

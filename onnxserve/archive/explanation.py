@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 
-from .evidence import describe_proof, proof_of
+from .evidence import describe_proof, in_words, proof_of
 from .read import Summary
 
 
@@ -39,17 +40,17 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     source = ms.get(evidence["summary"].get("source", "torch"))
     rows = []
     for variant in evidence.get("variants", ()):  # none in one that was migrated
-        name, paired = variant["variant"], variant["paired"]
-        measures = ["-"] * 3 if paired is None else [f"{paired[key]:z.2%}" for key in ("accuracy", "bound", "flips")]
-        chosen = name == evidence["summary"]["variant"]
-        verdict = f"chosen, {proof_of(evidence['summary'])}" if chosen else variant["refusal"] or "may serve"
+        name, paired = variant["variant"], variant.get("paired")
+        measures = ["-"] * 3 if paired is None else [in_words(paired, key) for key in ("accuracy", "bound", "flips")]
+        chosen = name == evidence["summary"].get("variant")
+        verdict = f"chosen, {proof_of(evidence['summary'])}" if chosen else variant.get("refusal") or "may serve"
         rows.append(
             [
                 name,
-                f"{variant['megabytes']:.1f}",
+                in_words(variant, "megabytes", ".1f"),
                 *measures,
                 f"{source / ms[name]:.2f}x" if source and ms.get(name) else "-",
-                verdict + (", one row at a time" if variant["moves"] else ""),
+                verdict + (", one row at a time" if variant.get("moves") else ""),
             ]
         )
     return rows + [[name, *["-"] * 5, reason] for name, reason in evidence.get("refused", {}).items()]
@@ -61,12 +62,13 @@ def explain_choice(summary: Summary, ms: dict[str, float]) -> list[str]:
     lines = describe_proof(proof)
     if proof.get("moves"):
         lines.append("Its answers move with the batch, so workers run one row at a time.")
-    refused = sum(test["refused"] for test in summary.evidence.get("certify", {}).get("earlier", []))
+    refused = sum(test["refused"] for test in (summary.evidence.get("certify") or {}).get("earlier", []))
     if refused:
         lines.append(f"Earlier exports had {refused} graphs refused on the same rows, so its test was stricter.")
     sensitivity = summary.evidence.get("sensitivity")
     if sensitivity and sensitivity["damage"]:
-        worst = sorted(sensitivity["damage"].items(), key=lambda item: -item[1])[:3]
+        damage = {name: math.inf if value is None else value for name, value in sensitivity["damage"].items()}
+        worst = sorted(damage.items(), key=lambda item: -item[1])[:3]
         lines.append("Most damage in 8 bits: " + ", ".join(f"{name} ({value:.2g})" for name, value in worst) + ".")
     if not ms:
         lines.append("Times are not in the archive; the .evidence.json beside it, which has them, is not here.")

@@ -22,9 +22,10 @@ def cached_by_file(read: Callable[[Path], T]) -> Callable[[Path], T]:
         return read(path)
 
     def cached(path: Path) -> T:
-        if not path.is_file():
+        try:
+            state = path.stat()
+        except OSError:  # what reads it says what is wrong
             return read(path)
-        state = path.stat()
         return read_state(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
     return cached

@@ -70,5 +70,5 @@ def prediction_settings(predictions: Predictions, settings: Settings) -> str:
 
 
 def log_folder(predictions: Predictions, settings: Settings) -> Path:
-    """Return the folder of the prediction log; a relative path is below the working folder, as the state is."""
+    """Return the folder of the prediction log, by default in the state folder."""
     return Path(predictions.folder or settings.state / "predictions").resolve()

@@ -84,13 +84,24 @@ async def async_stream(
     try:
         async for part in async_parts_of(rows, rows_per_request):
             if len(under_way) == concurrency:
-                for prediction in await under_way.popleft():
+                for prediction in await answers_of(under_way.popleft()):
                     yield prediction
             under_way.append(begin(part))
         while under_way:
-            for prediction in await under_way.popleft():
+            for prediction in await answers_of(under_way.popleft()):
                 yield prediction
     finally:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def answers_of(request: asyncio.Task[list[T]]) -> list[T]:
+    """Wait for a request; RuntimeError if its client was closed, which must not look like the end of who waits."""
+    try:
+        return await request
+    except asyncio.CancelledError:
+        waiting = asyncio.current_task()
+        if waiting is None or waiting.cancelling():
+            raise
+        raise RuntimeError("the client was closed while its stream was read") from None

@@ -51,14 +51,19 @@ function facts({ evidence, golden, signature, provider }) {
 }
 
 function small(value) {
-  return typeof value === 'number' ? value.toExponential(1) : '–';
+  return isNumber(value) ? value.toExponential(1) : '–';
+}
+
+// JSON has `null` for a number that isn't finite: it is no small one.
+function isNumber(value) {
+  return typeof value === 'number';
 }
 
 // What each variant that was tried loses, and the limit.
 function lossChart({ summary, variants = [] }) {
-  const tried = variants.map((variant) => ({ name: variant.variant, ...(variant.paired || variant.select) })).filter(({ bound }) => bound !== undefined);
+  const tried = variants.map((variant) => ({ name: variant.variant, ...(variant.paired || variant.select) })).filter(({ bound }) => isNumber(bound));
   if (!tried.length) return null;
-  const names = tried.map(({ name }) => name), share = (value) => 100 * Math.max(0, value);
+  const names = tried.map(({ name }) => name), share = (value) => (isNumber(value) ? 100 * Math.max(0, value) : null);
   const series = [{ label: 'loss that was seen', ink: 'faint' }, { label: 'loses at most', ink: 'first' }, { label: 'allowed', ink: 'second', line: true }];
   const chart = new BarChart({ label: 'Loss of each variant', names, series, format: (value) => percent(value / 100, 1) });
   return [chart, [names.map((_, at) => at), tried.map(({ drop }) => share(drop)), tried.map(({ bound }) => share(bound)), names.map(() => share(summary.budget))]];
@@ -66,8 +71,8 @@ function lossChart({ summary, variants = [] }) {
 
 // How far the traced graph is from its source, by the size of the batch and the length of its rows.
 function parityChart({ parity = [] }) {
-  if (!parity.length) return null;
+  if (!parity.some(({ deviation }) => isNumber(deviation))) return null;
   const names = parity.map(({ group }) => group), series = [{ label: 'largest deviation, in spreads of the outputs', ink: 'first' }];
   const chart = new BarChart({ label: 'Deviation from the source, by batch', names, series, log: true, format: (value) => (value === null ? '' : value.toExponential(0)) });
-  return [chart, [names.map((_, at) => at), parity.map(({ deviation }) => Math.max(SMALLEST, deviation))]];
+  return [chart, [names.map((_, at) => at), parity.map(({ deviation }) => (isNumber(deviation) ? Math.max(SMALLEST, deviation) : null))]];
 }

@@ -63,4 +63,6 @@ def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
     replace = msgspec.structs.replace
     tls = Tls(absolute(tls.certificate), absolute(tls.key), absolute(tls.client_ca))
     jwt = replace(auth.jwt, jwks=absolute(auth.jwt.jwks))
-    return replace(config, tls=tls, auth=replace(auth, keys=absolute(auth.keys, must_exist=False), jwt=jwt))
+    auth = replace(auth, keys=absolute(auth.keys, must_exist=False), jwt=jwt)
+    predictions = replace(config.predictions, folder=absolute(config.predictions.folder, must_exist=False))
+    return replace(config, tls=tls, auth=auth, predictions=predictions)

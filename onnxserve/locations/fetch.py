@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from onnxserve.errors import SourceError
 
 from .cache import Cache, cache_folder, digest_of, folder_digest
-from .filesystem import is_wild
+from .filesystem import is_wild, local_path
 from .location import Location
 from .remote import Interrupted, Remote, RemoteFile, check_names
 from .transfer import FIRST_S, TRIES, Allowance, Partial, transfer
@@ -83,7 +83,7 @@ def fetch(location: Location, folder: Path, access: Access) -> Path:
 
 
 def _local(location: Location, folder: Path) -> Path:
-    named = folder / Path(location.url.removeprefix("file://")).expanduser()
+    named = folder / local_path(location.url)
     path = named.parent.resolve() / named.name  # without `..`; a link keeps its name, since its suffix says what it is
     if not path.exists():
         if is_wild(location.url):

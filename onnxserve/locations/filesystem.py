@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 LOCAL = "file://"
@@ -34,6 +34,15 @@ def locate(name: str) -> tuple[Any, str]:
         return system, str(path)
     local = fsspec.filesystem("file")
     return local, str(local._strip_protocol(name))  # noqa: SLF001 - as fsspec's own url_to_fs makes a path absolute
+
+
+def local_path(url: str) -> Path:
+    """Return the path that a location of this machine names; `~NAME` stays as it is where there is no such user."""
+    path = Path(url.removeprefix(LOCAL))
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def installation(url: str) -> str:

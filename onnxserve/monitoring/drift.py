@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnxserve.archive import column_types, folder_signature, read_proof, summarise, unpack_trusted
+from onnxserve.archive import column_types, folder_signature, read_proof, read_version, unpack_trusted
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitoring.predictions import read_logged
@@ -59,8 +59,7 @@ def tables(store: Path, log: Path, model: str, version: str = "", most: int = MO
 def archive_of(store: Path, model: str, version: str) -> Path:
     """Return the archive of the version in the store; MonitorError when it is missing."""
     for path in sorted(store.glob("*.mar")):
-        summary = summarise(path)
-        if (summary.name, summary.version) == (model, version):
+        if read_version(path) == (model, version):
             return path
     raise MonitorError(f"the archive of {model} {version} is not in the store", where=str(store), fix="--store FOLDER")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from onnxserve.locations.filesystem import LOCAL, is_wild, wild_root
+from onnxserve.locations.filesystem import is_wild, local_path, wild_root
 from onnxserve.locations.location import MARK, is_function, is_prediction_log, is_remote
 
 FIELDS = (("source",), ("rows",), ("rows", "location"), ("features", "repo"))  # that may be a path
@@ -25,7 +25,7 @@ def outside_paths(folder: Path) -> Iterator[Path]:
     except (OSError, ValueError):
         return
     for place in dict.fromkeys(places(document)):
-        path = Path(os.path.normpath(root / Path(place).expanduser()))  # links stay, since they may be changed too
+        path = Path(os.path.normpath(root / local_path(place)))  # links stay, since they may be changed too
         yield from (each for each in matches(path) if not each.is_relative_to(root))
 
 
@@ -34,7 +34,10 @@ def matches(path: Path) -> Iterable[Path]:
     if path.exists() or not is_wild(str(path)):
         return [path]
     base = Path(wild_root(str(path)))
-    return base.glob(str(path.relative_to(base)))
+    try:
+        return list(base.glob(str(path.relative_to(base))))
+    except (OSError, ValueError):  # such as `a**b`, of which the export says what is wrong
+        return []
 
 
 def places(document: Mapping[str, Any]) -> Iterator[str]:
@@ -44,7 +47,7 @@ def places(document: Mapping[str, Any]) -> Iterator[str]:
     texts = [*(text_at(document, names) for names in FIELDS), *(text_at(entry, ("location",)) for entry in entries)]
     for text in texts:
         if text and not (is_function(text) or is_remote(text) or is_prediction_log(text)):
-            yield text.partition(MARK)[0].removeprefix(LOCAL)
+            yield text.partition(MARK)[0]
 
 
 def text_at(table: Any, names: tuple[str, ...]) -> str:

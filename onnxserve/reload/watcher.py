@@ -77,17 +77,20 @@ def read_files(folder: Path, known: Files) -> Files:
 
 
 def files_elsewhere(folder: Path) -> Iterator[Path]:
-    """Yield the files outside of a model's folder that it is made of."""
+    """Yield the files outside of a model's folder that it is made of.
+
+    Of a folder that holds the model's, only the files at its top: below are other models, and what the server writes.
+    """
     for path in outside_paths(folder):
         if path.is_dir():
-            yield from watched_paths(path)
+            yield from watched_paths(path, "*" if folder.resolve().is_relative_to(path.resolve()) else "**/*")
         elif path.is_file():
             yield path
 
 
-def watched_paths(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, without hidden ones, backups and bytecode."""
-    for path in sorted(folder.rglob("*")):
+def watched_paths(folder: Path, glob: str = "**/*") -> Iterator[Path]:
+    """Yield the files of a folder that match, without hidden ones, backups and bytecode."""
+    for path in sorted(folder.glob(glob)):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == UNWATCHED for part in parts)
         if not hidden and not path.name.endswith("~") and path.is_file():

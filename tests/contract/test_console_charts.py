@@ -100,3 +100,28 @@ def test_evidence_of_another_form_leaves_gaps_and_a_line_that_says_why(page: Any
     assert "loses at most \u2013" in shown
     assert "golden rows off by \u2013" in shown
     assert card == "fp32, loses at most \u2013, allowed \u2013"
+
+
+# What the charts of a version's proof are drawn from.
+COLUMNS = """
+const [page, done] = arguments;
+import('/console/proof.js').then(({ ProofSection }) => {
+  const section = new ProofSection();
+  section.set({ evidence: page.evidence.summary }, page);
+  done(section.charts.map(([chart, columns]) => [chart.label, columns.slice(1)]));
+}).catch((error) => done(String(error)));
+"""
+
+
+def test_a_number_that_is_not_finite_is_no_small_one_in_the_charts(page: Any):
+    variants = [
+        {"variant": "int8", "paired": {"drop": 0.01, "bound": 0.02}},
+        {"variant": "w8", "paired": {"drop": None, "bound": 0.03}},
+        {"variant": "w4", "paired": {"drop": 0.01, "bound": None}},
+    ]
+    parity = [{"group": "1", "deviation": 1e-6}, {"group": "2", "deviation": None}]
+    evidence = {"summary": {"budget": None, "bound": 0.02, "rows": 900}, "variants": variants, "parity": parity}
+    assert page.execute_async_script(COLUMNS, {"evidence": evidence}) == [
+        ["Loss of each variant", [[1, None], [2, 3], [None, None]]],
+        ["Deviation from the source, by batch", [[1e-6, None]]],
+    ]

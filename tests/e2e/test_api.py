@@ -173,6 +173,7 @@ def test_a_copy_of_the_program_that_ends_leaves_its_server(server):
             os._exit(0)
     os.waitpid(child, 0)
     assert server.predict("circle", ROWS[:1])[0]["label"] == "inside"
+    assert server.state.is_dir()
 
 
 def test_a_program_that_is_killed_leaves_no_process(archive):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from onnxserve.errors import DefinitionError
 from onnxserve.locations.fetch import Access, NotPinned, fetch, open_access
+from onnxserve.locations.filesystem import local_path
 from onnxserve.locations.location import Location, is_function, is_remote, parse_location
 from onnxserve_export.sources.opening import FORMS
 
@@ -39,7 +40,7 @@ def locate(
             say(f"      {Location(source).public} is written without {names}, since they may grant access")
         return _remote(source, folder, access)
     location = parse_location(source)
-    path = absolute(Path(location.url.removeprefix("file://")).expanduser())
+    path = absolute(local_path(location.url))
     if path.exists():
         if location.sha256:
             fetch(location, Path.cwd(), open_access(offline=offline, say=say))  # checks the pin

@@ -18,7 +18,8 @@ HEADINGS = ("variant", *map(Number, ("MB", "score", "drop", "flips", "speed-up")
 
 def explain_migrated(summary: Summary, *, as_json: bool) -> None:
     """Say of an archive of TorchServe that there was nothing to choose, and nothing was proven."""
-    why_unproven = f"It is unproven: {summary.evidence['summary']['unproven']}."
+    reason = summary.evidence["summary"].get("unproven") or "nothing stands behind its answers"
+    why_unproven = f"It is unproven: {reason}."
     heading = f"{summary.name} {summary.version}, sha256 {summary.sha256}"
     show_lines({"why": [why_unproven], "evidence": summary.evidence}, heading, why_unproven, as_json=as_json)
 

@@ -50,6 +50,16 @@ def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path):
     assert read_config(tmp_path / "gateway.toml").listen.port == 8123
 
 
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    text = '[auth]\nkeys = "keys.json"\n[predictions]\nfolder = "log"\n'
+    (tmp_path / "gateway.toml").write_text(text)
+    config = read_config(tmp_path / "gateway.toml")
+    assert (config.auth.keys, config.predictions.folder) == (str(tmp_path / "keys.json"), str(tmp_path / "log"))
+    (tmp_path / "gateway.toml").write_text("[predictions]\npercent = 1.0\n")
+    assert read_config(tmp_path / "gateway.toml").predictions.folder == ""
+
+
 def test_a_missing_traffic_file_is_said(tmp_path):
     with pytest.raises(GatewayError, match="can't read the gateway's file"):
         read_config(tmp_path / "no.toml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,22 @@ def test_a_closed_server_closes_its_client():
     assert server.client._http.is_closed
     with pytest.raises(ServerError, match="the server was closed"):
         server.predict("demo", ROWS)
+
+
+def test_a_copy_of_the_program_leaves_the_folder_to_the_program(tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = Server(process_of_no_server(), folder)
+    child = os.fork()
+    if child == 0:
+        try:
+            server.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert folder.is_dir()
+    server.close()
+    assert not folder.exists()
 
 
 def test_its_client_has_the_settings_that_were_given():

@@ -10,6 +10,7 @@ import pytest
 from onnxserve.admin import version_page
 from onnxserve.archive import evidence
 from onnxserve.archive.file_cache import cached_by_file
+from onnxserve.errors import ArchiveError
 
 
 class Reader:
@@ -46,6 +47,15 @@ def test_an_error_is_not_kept(tmp_path):
             read(tmp_path / "a")
     (tmp_path / "a").write_bytes(b"one")
     assert (read(tmp_path / "a"), reader.calls) == (b"one", 3)
+
+
+def test_of_a_file_that_goes_away_the_reader_says_what_is_wrong(tmp_path, monkeypatch):
+    def refuse(_: Path) -> bytes:
+        raise ArchiveError("there is no such archive")
+
+    monkeypatch.setattr(Path, "is_file", lambda _: True)  # as it was a moment before
+    with pytest.raises(ArchiveError, match="no such archive"):
+        cached_by_file(refuse)(tmp_path / "a")
 
 
 @pytest.mark.parametrize("module", [evidence, version_page])

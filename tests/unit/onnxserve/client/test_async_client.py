@@ -106,6 +106,36 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
     assert ended == ["cancelled"] * (len(asked_rows) - 1)
 
 
+def test_who_reads_a_stream_of_a_closed_client_is_told_so_and_one_that_is_cancelled_is_cancelled():
+    begun, both_wait = list[httpx.Request](), asyncio.Event()
+
+    async def silent(request: httpx.Request) -> httpx.Response:
+        begun.append(request)
+        if len(begun) == 2:
+            both_wait.set()
+        await asyncio.sleep(600)
+        raise AssertionError("nobody waits so long")
+
+    async def read(client: AsyncClient) -> None:
+        async for _ in client.stream("demo", ROWS):
+            raise AssertionError("there is no answer")
+
+    async def outcomes() -> list[BaseException | None]:
+        transport = httpx.MockTransport(silent)
+        async with AsyncClient("http://server", transport=transport) as kept:
+            closed = AsyncClient("http://server", transport=transport)
+            readers = [asyncio.create_task(read(client)) for client in (closed, kept)]
+            await asyncio.wait_for(both_wait.wait(), 5)
+            await closed.close()
+            readers[1].cancel()
+            return await asyncio.gather(*readers, return_exceptions=True)
+
+    closed, cancelled = asyncio.run(outcomes())
+    assert isinstance(closed, RuntimeError)
+    assert "the client was closed" in str(closed)
+    assert isinstance(cancelled, asyncio.CancelledError)
+
+
 def test_an_answer_that_comes_byte_by_byte_ends_with_the_deadline(server):
     async def dripping() -> AsyncIterator[bytes]:
         for _ in range(6000):

@@ -26,6 +26,14 @@ def test_a_path_beside_the_definition_has_no_parents_in_it_whether_it_is_there_o
     assert refusal.value.where == str(tmp_path / "lost.csv")
 
 
+def test_a_home_folder_of_nobody_is_a_path_that_is_not_there(tmp_path, access, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rows.csv").write_text("a\n")
+    assert fetch(Location("~/rows.csv"), tmp_path / "elsewhere", access) == tmp_path / "rows.csv"
+    with pytest.raises(SourceError, match="no such file"):
+        fetch(Location("~nobody-of-this-name/rows.csv"), tmp_path, access)
+
+
 def test_a_link_keeps_its_name_since_its_suffix_says_what_it_is(tmp_path, access):
     (tmp_path / "blob").write_bytes(b"graph")
     (tmp_path / "net.onnx").symlink_to("blob")

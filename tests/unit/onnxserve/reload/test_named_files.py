@@ -105,3 +105,23 @@ def test_an_archive_is_outdated_by_a_younger_file_elsewhere(folder, tmp_path):
     (tmp_path / "rows.csv").touch()
     os.utime(store / "circle-1.0.0.mar", ns=(2 * 10**9, 2 * 10**9))
     assert outdated_folders([model], store) == [model]
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/net.onnx", "../rows/a**b.csv", "../rows/[.csv", "../\\u0000"])
+def test_a_path_that_no_file_can_have_ends_no_watch(folder, name):
+    watcher = FolderWatcher([folder])
+    define(folder, name, "")
+    assert [watcher.changed(), watcher.changed()] == [[], [folder]]
+    (folder.parent / "shared" / "weights" / "a.bin").write_text("edited")
+    assert [watcher.changed(), watcher.changed()] == [[], [folder]]
+
+
+def test_of_a_folder_that_holds_the_model_the_files_at_its_top_are_watched(folder):
+    text = (folder / "model.toml").read_text().replace('repo = "../store"', 'repo = ".."')
+    (folder / "model.toml").write_text(text)
+    watcher = FolderWatcher([folder])
+    (folder.parent / "state").mkdir()
+    (folder.parent / "state" / "access.log").write_text("what the server writes")
+    assert [watcher.changed() for _ in range(3)] == [[], [], []]
+    (folder.parent / "feature_store.yaml").write_text("edited")
+    assert [watcher.changed(), watcher.changed()] == [[], [folder]]
