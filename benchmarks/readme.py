@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .rivals import RIVALS, TITLES
@@ -40,7 +41,11 @@ def readme_table(results: Results, models: list[str]) -> list[str]:
     ]
     for model in models:
         summary = Summary(run for run in results.runs if run.model == model)
-        rates = [_rate(summary, DEFAULT), _fastest(summary), _rate(summary, PLAIN_RIVAL)]
+        rates = [
+            _rate(summary, DEFAULT),
+            _fastest(summary, results.failures.get(model, {})),
+            _rate(summary, PLAIN_RIVAL),
+        ]
         latencies = "; ".join(plain(summary.of(name, ALONE, "p50_ms")) for name in (DEFAULT, PLAIN_RIVAL))
         lines.append(f"| `{model}` | {' | '.join(rates)} | {latencies} |")
     return lines
@@ -50,8 +55,9 @@ def _rate(summary: Summary, name: str) -> str:
     return wide(summary.of(name, GLANCE, "rate"))
 
 
-def _fastest(summary: Summary) -> str:
-    """Return the other server with the highest median, even if it is slower than ours."""
-    rates = {name: rate.median for name in RIVALS if (rate := summary.of(name, GLANCE, "rate"))}
+def _fastest(summary: Summary, failures: Mapping[str, str]) -> str:
+    """Return the other server with the highest median, even if it is slower than ours; none that failed under load."""
+    running = [name for name in RIVALS if name not in failures]
+    rates = {name: rate.median for name in running if (rate := summary.of(name, GLANCE, "rate"))}
     name = max(rates, key=rates.__getitem__, default="")
     return f"{TITLES[name]} {_rate(summary, name)}" if name else "-"

@@ -38,13 +38,10 @@ WHY = """
   the whole, and TorchServe 0.12 doesn't let us replace its HTTP server.
 - **One client.** A request passes from the client to nginx, the frontend, its batching thread, the worker and back.
   Each is asleep and must be woken; FastAPI is one process. The table shows that waking as idle time of the cores, and
-  twice as much CPU time of the worker for a row as with 64 clients, since its code and weights have left the caches.
-  TorchServe holds a lock of the model while a worker waits for a request, so the requests of one client go to the
-  workers in turn: with one worker `sentiment` takes a tenth less. To wake the worker that was last at work, the plugin
-  would have to replace that lock too, and to count idle time for each worker.
-- **`sentiment` with 16 clients and with one.** Five sixths of a worker's time are onnxruntime's (by `perf`). It takes
-  0.05 ms for a token's ten million multiplications, alone or in a batch of 16, which is near what the CPU can, so
-  batches save little. What is left is what a request costs elsewhere, which with few clients is shared by few requests.
+  more CPU time for a request than with 64 clients. A request goes to the worker that was at work last, whose weights
+  are still in the caches ([decision 29](../decisions/0029-last-idle-first.md)).
+- **`sentiment` with one client.** Five sixths of a worker's time are onnxruntime's (by `perf`), which are FastAPI's
+  too. The rest of the difference is nginx and the frontend, 0.4 ms of CPU time for a lone request in the table.
 - **TorchServe out of the box** gains four times with `OMP_WAIT_POLICY=PASSIVE`: torch's threads of both workers wait
   for each other on two cores. Its users don't set that, so the benchmark doesn't either.
 - **`digits` beside mosec, LitServe and onnxruntime.** With 8 bits a row takes a third of its former time, so HTTP

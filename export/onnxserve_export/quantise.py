@@ -161,8 +161,8 @@ def call(state: ExportState) -> None:
         for number, variant in enumerate(variants):
             state.progress("quantise", number, len(variants))
             try:
-                made = early[variant].result() if variant in early else make_candidate(state, variant, source)
-                state.candidates.append(made)
+                candidate = early[variant].result() if variant in early else make_candidate(state, variant, source)
+                state.candidates.append(candidate)
             except Exception as error:  # noqa: BLE001 - a toolchain's failure is a refusal, whatever its type
                 state.refused[variant] = f"could not be made: {error}"
                 state.say(f"      {variant}: {state.refused[variant]}")

@@ -128,5 +128,5 @@ def check_form(evidence: Any, where: str) -> None:
     try:
         msgspec.convert(evidence, ExplainedForm)
     except msgspec.ValidationError as error:
-        fix = "it may be of a later release: upgrade onnxserve, or export it again"
-        raise ArchiveError(f"its evidence has another form: {error}", where=where, fix=fix) from error
+        fix = "it may be of a later release: upgrade onnxserve, or export the model again"
+        raise ArchiveError(f"its evidence isn't as an export writes it: {error}", where=where, fix=fix) from error

@@ -68,7 +68,7 @@ def import_model(
     faults, folder = FaultList(), models / name
     faults.attempt(lambda: new_folder(models, name))
     answers = read_answers(options, faults)
-    rows = faults.attempt(lambda: locate_rows(options, folder, say)) or LocatedRows()
+    rows = faults.attempt(lambda: locate_rows(options, source, folder, say)) or LocatedRows()
     if is_remote(source):
         faults.check()  # a model isn't fetched for an import that fails
     artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
@@ -157,18 +157,26 @@ class LocatedRows(NamedTuple):
     files: Files = MappingProxyType({})
 
 
-def locate_rows(options: ImportOptions, folder: Path, say: Callable[[str], None]) -> LocatedRows:
+def locate_rows(options: ImportOptions, source: str, folder: Path, say: Callable[[str], None]) -> LocatedRows:
     """Find or fetch the rows that the user names; rows that are elsewhere are pinned.
 
-    A function's files are those of the model's folder by their names.
+    A function's files are those of the model's folder by their names. Its own file may lie beside that of `source`.
     """
     rows = options.rows
     if not rows or is_prediction_log(rows):
         return LocatedRows(rows)
+    beside = Path(source.partition(":")[0]).parent / rows
+    if is_function(source) and is_function(rows) and not is_code(rows) and is_code(str(beside)):
+        rows = str(beside)
     artefact = locate(rows, folder, offline=options.offline, say=say, forms=ROW_FORMS)
     if not is_function(artefact.reference) or artefact.path is None:
         return LocatedRows(artefact.reference, artefact.path)
     return LocatedRows(artefact.reference, files=names_in(artefact.path.parent, imported_files(artefact.path)))
+
+
+def is_code(reference: str) -> bool:
+    """Return whether a function's file is there."""
+    return Path(reference.partition(":")[0]).is_file()
 
 
 def _files_of_kind(outline: Outline, artefact: Artefact) -> Files:

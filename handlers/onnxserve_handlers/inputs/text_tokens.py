@@ -52,6 +52,10 @@ class TokenRow(list[int]):
         self.encoding = encoding
         self.source = source
 
+    def __getstate__(self) -> tuple[None, dict[str, Source]]:
+        """Leave the encoding out of a pickle: it has parts in a random order, so equal rows would have other bytes."""
+        return None, {"source": self.source}
+
     @property
     def text(self) -> str | list[str]:
         """The text, the first one of a pair, or the words."""

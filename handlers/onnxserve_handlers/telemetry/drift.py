@@ -25,7 +25,7 @@ from .metrics import NAMES, VARIABLE, Window, make_window, window_file
 PROFILE = "profile.json"
 FALSE_ALARM = 0.001  # of the windows
 WINDOW_ROWS, WINDOW_S, LEAST_ROWS = 2_000, 600.0, 200
-LEAST_REQUESTS = 20  # of a window: fewer don't tell how much the rows of a request have to do with each other
+LEAST_REQUESTS = 50  # of a window: fewer don't tell how much the rows of a request have to do with each other
 SCORE, EMBEDDING = "score", "embedding"
 LABELS = ""  # in place of a measure's name, which may be a column `label`
 GAP_S = 0.05  # between batches that are measured: it bounds the cost under any load

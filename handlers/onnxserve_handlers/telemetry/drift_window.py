@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import pickle
 import random
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +24,28 @@ Counts = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 KEY_BITS = 62
 MOST_ALIKE = ""  # in place of a measure's name, in the file of the measures of the proof's rows
-LEAST_EXPECTED = 5.0  # rows that the test expects in a bin, at least
+# Requests that the test expects to have rows in a bin, at least: the chance that none has is e^-8 then, 0.0003.
+LEAST_EXPECTED = 8.0
 TINY = 1e-6
 
 
-class Part(NamedTuple):
-    """One measure of a batch: the bin of each row, -1 for none, its request's number, and its key."""
+class Column:
+    """One measure of a window: the bin of each row, -1 for none, its request's number, and its key.
 
-    bins: Counts
-    requests: Numbers
-    keys: Numbers
+    The buffers grow in place, since a window may come in thousands of batches.
+    """
+
+    def __init__(self) -> None:
+        self._bins, self._requests, self._keys = array("i"), array("i"), array("q")
+
+    def add(self, bins: Counts, requests: Numbers, keys: Numbers) -> None:
+        """Add the rows of a batch, arrays of shape (rows,)."""
+        for buffer, values in ((self._bins, bins), (self._requests, requests), (self._keys, keys)):
+            buffer.frombytes(values.astype(buffer.typecode).tobytes())
+
+    def arrays(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Return bins, numbers of requests and keys, each of shape (rows,)."""
+        return np.array(self._bins, np.int64), np.array(self._requests, np.int64), np.array(self._keys, np.int64)
 
 
 class DriftWindow:
@@ -43,7 +56,7 @@ class DriftWindow:
 
     def __init__(self, sizes: Mapping[str, int], most_alike: float) -> None:
         self._sizes, self._most_alike = sizes, most_alike
-        self._parts: dict[str, list[Part]] = {name: [] for name in sizes}
+        self._columns = {name: Column() for name in sizes}
         self.rows = self.requests = 0
 
     def add(self, requests: Sequence[Sequence[Any]], bins: Mapping[str, Counts]) -> None:
@@ -56,32 +69,25 @@ class DriftWindow:
         keys = np.array([row_key(row) if limited else 0 for rows in requests for row in rows], np.int64)
         for name, row_bins in bins.items():
             if len(row_bins) == len(places):
-                part = Part(row_bins, places, keys)
+                self._columns[name].add(row_bins, places, keys)
             else:
-                count = len(row_bins)
-                part = Part(
-                    row_bins, np.full(count, self.requests), np.array([new_key() for _ in range(count)], np.int64)
-                )
-            self._parts[name].append(part)
+                own_keys = np.array([new_key() for _ in row_bins], np.int64)
+                self._columns[name].add(row_bins, np.full(len(row_bins), self.requests), own_keys)
         self.rows += len(places)
         self.requests += len(requests)
 
     def seen(self, name: str) -> Numbers:
         """Return how many rows lie in each bin of a measure, shape (bins,)."""
-        bins = self._joined(name).bins
+        bins, _, _ = self._columns[name].arrays()
         return np.bincount(bins[bins >= 0], minlength=self._sizes[name])
 
     def table(self, name: str) -> Counts:
         """Return how much the rows of each request count in each bin of a measure, shape (requests, bins)."""
-        bins, requests, keys = self._joined(name)
+        bins, requests, keys = self._columns[name].arrays()
         size, is_known = self._sizes[name], bins >= 0
         weights = np.minimum(1, max(1.0, self._most_alike * len(bins)) / times_seen(keys))[is_known]
         places = requests[is_known] * size + bins[is_known]
         return np.bincount(places, weights, self.requests * size).reshape(-1, size)
-
-    def _joined(self, name: str) -> Part:
-        parts = self._parts[name]
-        return Part(*map(np.concatenate, zip(*parts, strict=True))) if parts else Part(*[np.zeros(0, np.int64)] * 3)
 
 
 def times_seen(keys: Numbers) -> Numbers:
@@ -128,24 +134,46 @@ def distances(reference: Counts, window: Counts) -> dict[str, float]:
 
 
 def p_value(reference: Counts, window: Counts) -> float:
-    """Return the chance of so large a difference between two draws of one population; rare bins are merged.
+    """Return the chance of so large a difference between two draws of one population; rare bins join the next ones.
 
     `reference` has the shape (bins,), `window` (requests, bins), or (bins,) where each row is a request of its own. It
     is the chi-squared test of two binned samples (W. Press et al., "Numerical recipes", 3rd ed., 14.3.1).
+
+    Where the rows of a request are alike, and no request happens to draw a bin, the window doesn't show how alike they
+    are. So it is requests rather than rows of which enough must be expected in a bin.
     """
     table = np.atleast_2d(window)
     counts = table.sum(axis=0)
     both = reference + counts
-    rare = both * (counts.sum() / both.sum()) < LEAST_EXPECTED
-    merged = [np.column_stack([part[:, ~rare], part[:, rare].sum(axis=1)]) for part in (reference[None], table)]
-    filled = (merged[0] + merged[1].sum(axis=0) > 0)[0]
-    r, table = merged[0][0, filled], merged[1][:, filled]
+    shares = np.maximum(both / both.sum(), reference / reference.sum())
+    starts = group_starts(shares * (counts.sum() if window.ndim == 1 else effective_requests(table)))
+    r, table = np.add.reduceat(reference, starts), np.add.reduceat(table, starts, axis=1)
     if len(r) < 2:
         return 1.0
     w = table.sum(axis=0) / design_effect(table)
     ratio = math.sqrt(w.sum() / r.sum())
     statistic = float(((ratio * r - w / ratio) ** 2 / (r + w)).sum())
     return chi_squared_tail(statistic, len(r) - 1)
+
+
+def effective_requests(table: Counts) -> float:
+    """Return how many requests of equal sizes say as much as these if the rows of each are alike; (requests, bins).
+
+    L. Kish, "Survey sampling", 1965, 11.7.
+    """
+    sizes = table.sum(axis=1)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def group_starts(expected: Counts) -> list[int]:
+    """Return the first bins of groups in each of which LEAST_EXPECTED requests or more are expected; one at least."""
+    starts, total = [0], 0.0
+    for following, value in enumerate(expected.tolist(), 1):
+        total += value
+        if total >= LEAST_EXPECTED:
+            starts.append(following)
+            total = 0.0
+    return starts[:-1] or [0]  # what is left at the end joins the last group
 
 
 def design_effect(table: Counts) -> float:
@@ -159,7 +187,7 @@ def design_effect(table: Counts) -> float:
         return 1.0
     shares = table.sum(axis=0) / sizes.sum()
     residuals = (table - np.outer(sizes, shares))[:, shares > 0] / np.sqrt(shares[shares > 0])
-    largest = np.linalg.norm(residuals, 2) ** 2 / sizes.sum()
+    largest = np.linalg.eigvalsh(residuals.T @ residuals)[-1] / sizes.sum()
     return max(1.0, float(largest) * len(sizes) / (len(sizes) - 1))
 
 

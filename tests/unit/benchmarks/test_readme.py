@@ -23,6 +23,8 @@ def test_the_readme_has_one_row_a_model_with_the_default_path_first_and_the_fast
     assert lines[2] == "| `segment` | 1,000 [1,000-1,000] | mosec 2,100 [2,000-2,200] | 300 [300-300] | 0.70; 0.40 |"
     assert lines[3] == "| `digits` | - | - | - | -; - |"
     assert unmeasured(Results({}, runs), ["segment", "digits"]) == ["digits"]
+    failed = Results({}, runs, failures={"segment": {"mosec": "ended"}})
+    assert "mosec" not in readme_table(failed, ["segment"])[2]
 
 
 def test_the_table_goes_between_the_marks_of_a_readme(tmp_path):

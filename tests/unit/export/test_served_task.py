@@ -77,7 +77,7 @@ def test_a_quality_of_the_handlers_own_is_what_is_certified_and_repeated(tmp_pat
     ("code", "message"),
     [
         (AGREEMENT, "disagreement with the source (share of equal labels) 100.00%"),
-        (QUALITY.replace("WORTH", "2.0"), "quality gives 2 for row 0, outside 0 to 1"),
+        (QUALITY.replace("WORTH", "2.0"), ", outside 0 to 1"),
     ],
 )
 def test_hooks_of_the_handlers_own_refuse_what_the_tasks_accept(tmp_path, code, message):

@@ -14,9 +14,9 @@ import pytest
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.signature import Tensor
+from tests.helpers.attacks.columns import COLUMNS, column_requests, table_request
 from tests.helpers.attacks.protocols import PROTOCOLS
 from tests.helpers.attacks.values import bodies, elements, rows
-from tests.helpers.hostile_columns import COLUMNS, column_requests, table_request
 from tests.helpers.inference import send, signed
 from tests.helpers.kinds import TableClassifier
 from tests.helpers.protocol_requests import Request, json_request, tensors_of_row

@@ -37,6 +37,7 @@ LAZY = {"onnxserve/__init__.py"}  # the names of the Python API, so that `import
 # and libraries of extras; and our own public names, which are imported at their first use.
 BY_NAME = {
     "benchmarks/watching.py",
+    "export/onnxserve_export/early_imports.py",
     "export/onnxserve_export/served_class.py",
     "export/onnxserve_export/user_code.py",
     "handlers/onnxserve_handlers/composition.py",

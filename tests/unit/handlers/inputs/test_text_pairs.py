@@ -12,6 +12,7 @@ from onnxserve_handlers.errors import InvalidRow, RequestError
 from onnxserve_handlers.inputs.text import TextInput, TextOptions
 from onnxserve_handlers.inputs.text_tokens import TENSORS as ALL
 from onnxserve_handlers.tasks import Hooks
+from onnxserve_handlers.telemetry.drift_window import row_key
 from tests.helpers.fakes import signature
 from tests.helpers.tokenizer_files import CLS, FILM, GOOD, PAD, SEP, save_tokenizer
 
@@ -50,6 +51,13 @@ def test_a_pair_is_an_object_or_a_list_and_its_second_text_has_another_type(open
     assert tensors["attention_mask"].tolist() == [[1] * 6, [1] * 5 + [0]]
     assert tensors["special_tokens_mask"].tolist() == [[1, 0, 1, 0, 0, 1], [1, 0, 1, 0, 1, 1]]
     assert hooks.dynamic_axes == {name: {1: "sequence"} for name in ALL}
+
+
+def test_equal_pairs_are_one_row_to_drift(opened):
+    hooks = opened(pairs=True)
+    keys = {row_key(hooks.check(["good", "film good"], "x")) for _ in range(30)}
+    assert len(keys) == 1
+    assert row_key(hooks.check(["good film", "good"], "x")) not in keys
 
 
 @pytest.mark.parametrize("value", ["good", ["good"], ["good", " "], {"text": "good"}, ["good", 3], ["a", "b", "c"]])

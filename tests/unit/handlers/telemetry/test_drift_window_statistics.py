@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from onnxserve_handlers.telemetry.drift import FALSE_ALARM, WINDOW_ROWS
+from onnxserve_handlers.telemetry.drift import FALSE_ALARM, LEAST_REQUESTS, WINDOW_ROWS
 from onnxserve_handlers.telemetry.drift_window import (
     bins_of,
     chi_squared_tail,
     design_effect,
     distances,
+    group_starts,
     p_value,
 )
 
@@ -59,6 +60,36 @@ def test_rare_bins_alone_raise_no_alarm():
     assert p_value(np.array([1000]), np.array([5])) == 1.0
 
 
+def copies(draw: np.random.Generator, shares: list[float], rows: int, requests: int) -> np.ndarray:
+    """Return the counts of requests that draw a label each for all of their rows, shape (requests, labels)."""
+    return rows * np.eye(len(shares))[draw.choice(len(shares), requests, p=shares)]
+
+
+@pytest.mark.parametrize("proven", [400, 5000])
+@pytest.mark.parametrize("shares", [[0.99, 0.01], [0.9, 0.09, 0.01], [0.75, 0.25], [0.7, 0.2, 0.08, 0.015, 0.005]])
+def test_few_requests_of_copies_raise_no_alarm_for_labels_that_none_of_them_drew(shares, proven):
+    draw = np.random.default_rng(9)
+    p_values = [p_value(draw.multinomial(proven, shares), copies(draw, shares, 40, LEAST_REQUESTS)) for _ in range(500)]
+    assert sum(p < FALSE_ALARM for p in p_values) <= 3  # 0.5 are expected at most
+
+
+def test_few_requests_of_copies_raise_an_alarm_for_a_label_that_is_new_or_much_more_frequent():
+    draw, proven = np.random.default_rng(10), [[360, 40, 0], [4500, 500, 0]]
+    for reference in map(np.array, proven):
+        assert p_value(reference, copies(draw, [0, 0, 1], 40, LEAST_REQUESTS)) < FALSE_ALARM
+        assert p_value(reference, copies(draw, [0, 1, 0], 40, LEAST_REQUESTS)) < FALSE_ALARM
+
+
+def test_a_measure_that_only_one_request_has_raises_no_alarm():
+    assert p_value(np.array([500, 500]), np.array([[0, 300], [0, 0]])) == 1.0
+
+
+def test_bins_join_the_next_until_enough_requests_are_expected():
+    assert group_starts(np.array([9.0, 1, 7, 2, 2, 6, 1])) == [0, 1, 3]
+    assert group_starts(np.array([8.0, 8.0])) == [0, 1]
+    assert group_starts(np.array([1.0, 1])) == [0]
+
+
 BINS = 10
 
 
@@ -76,7 +107,7 @@ def alarms(rows: int, alike: float, shift: float, windows: int, proven: int) -> 
     for _ in range(windows):
         reference = draw.normal(size=proven)
         edges = np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1])
-        counts, requests = binned(reference[None], edges)[0], max(20, WINDOW_ROWS // rows)
+        counts, requests = binned(reference[None], edges)[0], max(LEAST_REQUESTS, WINDOW_ROWS // rows)
         common = draw.normal(0, math.sqrt(alike), (requests, 1))
         table = binned(common + draw.normal(shift, math.sqrt(1 - alike), (requests, rows)), edges)
         raised += p_value(counts, table) < FALSE_ALARM

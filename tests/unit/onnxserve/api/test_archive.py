@@ -37,7 +37,9 @@ def test_evidence_of_another_form_is_refused_with_its_place(evidence, archive, t
     members, manifest, _ = contents(archive)
     path = tmp_path / "circle-1.0.0.mar"
     write_archive(path, members | {"evidence.json": msgspec.json.encode(evidence)}, manifest)
-    with pytest.raises(ArchiveError, match=r"its evidence has another form: .*(summary|variants)") as caught:
+    with pytest.raises(
+        ArchiveError, match=r"its evidence isn't as an export writes it: .*(summary|variants)"
+    ) as caught:
         onnxserve.Archive(path)
     assert caught.value.where == str(path)
     assert caught.value.fix

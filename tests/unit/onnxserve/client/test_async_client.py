@@ -87,7 +87,7 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
             raise
         raise AssertionError("nobody waits so long")
 
-    async def leave() -> None:
+    async def leave_stream() -> None:
         client = AsyncClient("http://server", transport=httpx.MockTransport(slow), rows_per_request=1, concurrency=3)
         if how == "aclosing":
             async with aclosing(client.stream("demo", ROWS)) as answers:
@@ -101,7 +101,7 @@ def test_a_stream_that_is_left_early_cancels_its_requests(how):
                 break
         await asyncio.wait_for(all_ended.wait(), 5)
 
-    asyncio.run(leave())
+    asyncio.run(leave_stream())
     assert len(asked_rows) > 2
     assert ended == ["cancelled"] * (len(asked_rows) - 1)
 

@@ -134,7 +134,7 @@ final class Adoption {
             BatchQueue queue = new BatchQueue(
                     capacity, LatencyTarget.of(model), model::getMaxBatchDelay, onDrop, System::nanoTime);
             jobs.put(Model.DEFAULT_DATA_QUEUE, queue);
-            lock.set(model, new LastIdleFirst(queue));
+            lock.set(model, LastIdleFirst.inPlaceOf(collecting, queue));
             queues.put(model, queue);
             replaced.put(model, before);
         } finally {

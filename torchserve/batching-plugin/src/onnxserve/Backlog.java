@@ -70,7 +70,10 @@ final class Backlog {
     /** Records that a worker has finished its batch, if it had one. */
     void finish(Batch batch, long now) {
         if (!batch.jobs.isEmpty()) {
-            serviceTime.add(batch.jobs.size(), now - batch.lastTakenAt);
+            // If the worker ended, its thread is back only once another worker has started.
+            if (batch.isFirstTry()) {
+                serviceTime.add(batch.jobs.size(), now - batch.collectedAt);
+            }
             // A second try is late because the first one failed, so it doesn't measure the limit.
             batch.jobs.stream().filter(job -> !job.failed).forEach(job -> limit.answered(job.arrivedAt, now));
         }

@@ -8,7 +8,8 @@ final class Batch {
     final List<QueuedJob> jobs = new ArrayList<>();
     /** The client of each job in the previous batch; keeping the jobs would keep their bodies in memory. */
     final List<String> previousClients = new ArrayList<>();
-    long lastTakenAt;
+    /** When the last job was taken, or the wait for a further one ended: the worker computes from then on. */
+    long collectedAt;
     /** Whether the worker had to wait for the job that is taken next. */
     boolean waited;
     /** Whether the worker has finished the batch and waits for the next one. */
@@ -31,8 +32,19 @@ final class Batch {
         }
         job.taken = true;
         jobs.add(job);
-        lastTakenAt = now;
+        collectedAt = now;
         waited = false;
+    }
+
+    /** Records that the worker waited until {@code now}, in vain or not. */
+    void waitedUntil(long now) {
+        collectedAt = now;
+        waited = true;
+    }
+
+    /** Returns whether all jobs were computed at their first try, so that the batch tells how long it takes. */
+    boolean isFirstTry() {
+        return jobs.stream().noneMatch(job -> job.failed);
     }
 
     /** Returns whether the batch is a second try, which runs alone. */

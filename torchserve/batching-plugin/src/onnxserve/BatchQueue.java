@@ -214,7 +214,7 @@ final class BatchQueue extends LinkedBlockingDeque<Job> {
                         return null;
                     }
                     nanos = idle.awaitFurther(nanos);
-                    batch.waited = true;
+                    batch.waitedUntil(clock.getAsLong());
                 }
             } finally {
                 lock.unlock();

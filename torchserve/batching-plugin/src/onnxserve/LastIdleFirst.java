@@ -17,6 +17,15 @@ final class LastIdleFirst extends ReentrantLock {
         this.queue = queue;
     }
 
+    /**
+     * Returns the lock for a queue in place of TorchServe's, which the caller holds; that lock itself if threads
+     * already wait for it. TorchServe unlocks the lock that the model has then, so such a thread would never leave
+     * the old one to the others.
+     */
+    static ReentrantLock inPlaceOf(ReentrantLock before, BatchQueue queue) {
+        return before.hasQueuedThreads() ? before : new LastIdleFirst(queue);
+    }
+
     @Override
     public void lockInterruptibly() throws InterruptedException {
         try {

@@ -38,6 +38,43 @@ final class BatchChecks {
         late.join();
     }
 
+    /** Collects jobs of one client, after the previous batch took {@code ms}. */
+    private static void collect(BatchQueue queue, AtomicLong clock, long ms, int jobs) throws InterruptedException {
+        clock.addAndGet(TimeUnit.MILLISECONDS.toNanos(ms));
+        for (int job = 0; job < jobs; job++) {
+            queue.offer(FakeJob.of("a"));
+        }
+        equal(jobs, Checks.collect(queue, jobs).size());
+    }
+
+    private static void checkThatAFurtherJobCostsAsMuchAsTheFirst(BatchQueue queue) {
+        check(queue.json().contains("\"limit\":1,"), "%s", queue.json());
+    }
+
+    static void aWaitInVainForFurtherJobsIsNoTimeOfTheBatch() throws InterruptedException {
+        AtomicLong computed = new AtomicLong();
+        BatchQueue queue = new BatchQueue(10, 0, () -> 200, () -> {}, () -> System.nanoTime() + computed.get());
+        collect(queue, computed, 0, 2);
+        queue.offer(FakeJob.of("a"));
+        equal(1, Checks.collect(queue, 2, 200).size());
+        collect(queue, computed, 0, 2);
+        collect(queue, computed, 150, 2);
+        checkThatAFurtherJobCostsAsMuchAsTheFirst(queue);
+    }
+
+    static void theTimeInWhichAWorkerStartsAgainIsNoTimeOfABatch() throws InterruptedException {
+        AtomicLong clock = new AtomicLong(System.nanoTime());
+        BatchQueue queue = Checks.queue(10, clock);
+        queue.offer(FakeJob.of("a"));
+        queue.poll(Long.MAX_VALUE, TimeUnit.MILLISECONDS).sendError(500, "Worker died.");
+        clock.addAndGet(TimeUnit.SECONDS.toNanos(10));
+        equal(1, Checks.collect(queue, 1).size());
+        collect(queue, clock, 5, 1);
+        collect(queue, clock, 5, 2);
+        collect(queue, clock, 10, 1);
+        checkThatAFurtherJobCostsAsMuchAsTheFirst(queue);
+    }
+
     /** One worker, a flood of 200 jobs, and one request of a paced client every {@code periodMs}. */
     private static final class Simulation {
         final AtomicLong clock = new AtomicLong(System.nanoTime());

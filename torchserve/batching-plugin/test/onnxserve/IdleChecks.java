@@ -133,6 +133,18 @@ final class IdleChecks {
         }
     }
 
+    static void aLockForWhichAThreadWaitsStays() throws InterruptedException {
+        BatchQueue queue = Checks.queue(10);
+        ReentrantLock before = new ReentrantLock();
+        before.lock();
+        check(LastIdleFirst.inPlaceOf(before, queue) instanceof LastIdleFirst, "nobody waits, and the lock stays");
+        Thread early = new Thread(before::lock);
+        early.setDaemon(true);
+        early.start();
+        until(before::hasQueuedThreads);
+        check(LastIdleFirst.inPlaceOf(before, queue) == before, "the thread would keep the lock that it waits for");
+    }
+
     static void timeCountsOnceHoweverManyWorkersAreIdle() throws InterruptedException {
         ReentrantLock lock = new ReentrantLock();
         AtomicLong clock = new AtomicLong();

@@ -19,7 +19,7 @@ import java.util.function.IntToLongFunction;
 
 /**
  * Simulates a queue and its workers in simulated time, with random arrivals (a Poisson process). Each worker
- * collects in its own thread, one worker after the other, like TorchServe's under the model's lock.
+ * collects in its own thread, under the lock that the plugin puts in the place of TorchServe's.
  */
 final class LoadedServer {
     static final long MS = TimeUnit.MILLISECONDS.toNanos(1);
@@ -37,14 +37,16 @@ final class LoadedServer {
             new PriorityQueue<>((one, other) -> Long.compare(one.at - other.at, 0));
     private final Map<FakeJob, Long> underWay = new HashMap<>();
     private final ArrayDeque<ExecutorService> wanting = new ArrayDeque<>();
+    /** Workers that wait for a job; the one that came last is first. */
+    private final ArrayDeque<Turn> idle = new ArrayDeque<>();
+    private final LastIdleFirst lock;
     private final int largest;
-    private ExecutorService collecting;
-    private Future<List<FakeJob>> batch;
 
     LoadedServer(int capacity, long target, int workers, int largest, IntToLongFunction duration) {
         this.largest = largest;
         this.duration = duration;
         queue = new BatchQueue(capacity, target, () -> 1, () -> {}, clock::get);
+        lock = new LastIdleFirst(queue);
         queue.workers(workers);
         for (int worker = 0; worker < workers; worker++) {
             wanting.add(Executors.newSingleThreadExecutor(task -> {
@@ -82,9 +84,9 @@ final class LoadedServer {
         offered++;
         underWay.put(job, clock.get());
         queue.offer(job);
-        if (collecting != null) {
-            // The queue was empty, so its waiting worker takes this job.
-            compute();
+        if (!idle.isEmpty()) {
+            // The queue was empty, so the worker that came last takes this job.
+            compute(idle.pop());
         }
         collect();
         return job;
@@ -116,43 +118,63 @@ final class LoadedServer {
         clock.set(end);
     }
 
-    /** Lets free workers collect until one of them waits for jobs. */
+    /** Lets free workers collect, or wait for jobs. */
     private void collect() {
-        while (collecting == null && !wanting.isEmpty()) {
-            collecting = wanting.remove();
+        while (!wanting.isEmpty()) {
             AtomicReference<Thread> thread = new AtomicReference<>();
-            batch = collecting.submit(() -> {
+            ExecutorService worker = wanting.remove();
+            Turn turn = new Turn(worker, worker.submit(() -> {
                 thread.set(Thread.currentThread());
-                return Checks.collect(queue, largest);
-            });
-            while (!batch.isDone() && !waits(thread.get())) {
+                return collectUnderLock();
+            }));
+            while (!turn.batch.isDone() && !waits(thread.get())) {
                 Thread.onSpinWait();
             }
-            if (batch.isDone()) {
-                compute();
+            if (turn.batch.isDone()) {
+                compute(turn);
+            } else {
+                idle.push(turn);
             }
+        }
+    }
+
+    private List<FakeJob> collectUnderLock() throws InterruptedException {
+        lock.lockInterruptibly();
+        try {
+            return Checks.collect(queue, largest);
+        } finally {
+            lock.unlock();
         }
     }
 
     private static boolean waits(Thread thread) {
-        return thread != null && thread.getState() == Thread.State.TIMED_WAITING;
+        return thread != null && thread.getState() == Thread.State.WAITING;
     }
 
-    private void compute() {
+    private void compute(Turn turn) {
         List<FakeJob> jobs;
         try {
-            jobs = batch.get();
+            jobs = turn.batch.get();
         } catch (InterruptedException | ExecutionException error) {
             throw new IllegalStateException(error);
         }
-        ExecutorService worker = collecting;
-        collecting = null;
         long nanos = (long) (duration.applyAsLong(jobs.size()) * (0.8 + 0.4 * random.nextDouble()));
         schedule(nanos, () -> {
             jobs.forEach(job -> times.add(clock.get() - underWay.remove(job)));
-            wanting.add(worker);
+            wanting.add(turn.worker);
             collect();
         });
+    }
+
+    /** A worker and the batch that it collects. */
+    private static final class Turn {
+        final ExecutorService worker;
+        final Future<List<FakeJob>> batch;
+
+        Turn(ExecutorService worker, Future<List<FakeJob>> batch) {
+            this.worker = worker;
+            this.batch = batch;
+        }
     }
 
     private static final class Event {
