@@ -60,11 +60,9 @@ def profile(
     `origins` are the rows', None if the input kind has none.
     """
     predictions = task.proof_predictions(outputs, origins)
-    counts = Counter(map(task.label, predictions))
-    document: dict[str, Any] = {
-        "rows": len(predictions),
-        "labels": {label: counts[label] for label in task.signature.labels},
-    }
+    counts = Counter(label for label in map(task.label, predictions) if label is not None)
+    names = dict.fromkeys([*task.signature.labels, *sorted(counts)])  # spans have labels that no tag of a token has
+    document: dict[str, Any] = {"rows": len(predictions), "labels": {label: counts[label] for label in names}}
     answers = dict(task.prediction_measures(predictions))
     if EMBEDDING in answers:
         document["embedding"], answers = embedding(answers.pop(EMBEDDING).astype(np.float64))
