@@ -61,7 +61,9 @@ def profile(
     """
     predictions = task.proof_predictions(outputs, origins)
     counts = Counter(label for label in map(task.label, predictions) if label is not None)
-    names = dict.fromkeys([*task.signature.labels, *sorted(counts)])  # spans have labels that no tag of a token has
+    names = task.signature.labels
+    if not counts.keys() <= set(names):  # spans have other labels than the tags of tokens
+        names = tuple(sorted(counts))
     document: dict[str, Any] = {"rows": len(predictions), "labels": {label: counts[label] for label in names}}
     answers = dict(task.prediction_measures(predictions))
     if EMBEDDING in answers:

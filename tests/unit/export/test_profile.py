@@ -50,14 +50,14 @@ def test_small_values_of_a_regression_have_a_profile():
     assert len(profile({}, Outputs(first=values), task)["measures"]["value.0"]["edges"]) == 9
 
 
-def test_spans_are_counted_by_their_own_labels_beside_the_tags_of_tokens():
+def test_spans_are_counted_by_their_own_labels_instead_of_the_tags_of_tokens():
     scores = np.zeros((2, 2, 3), np.float32)
     scores[0, :, 0] = scores[1, 0, 0] = scores[1, 1, 1] = 1
     task = task_alone(
         "tokens", table_signature(output=TokensOptions(labels=("O", "B-PER", "I-PER"), activation="none"))
     )
     document = profile({}, Outputs(first=scores), task)
-    assert document["labels"] == {"O": 0, "B-PER": 0, "I-PER": 0, "PER": 1}
+    assert document["labels"] == {"PER": 1}
     assert document["measures"].keys() == {"score", "spans"}
 
 
