@@ -31,6 +31,18 @@ def sums_to_one(outputs: Array) -> bool:
     return bool((np.abs(rows.sum(axis=1) - 1) <= NEAR).all())
 
 
+def describe_chosen(activation: str, logit_activation: str, outputs: Array) -> str:
+    """Return what the person who left the activation open should know of the choice, empty for logits."""
+    if activation != "none":
+        return ""
+    if logit_activation == "softmax" and not sums_to_one(outputs):
+        return (
+            "all outputs lie within 0 to 1, but those of a row don't sum to 1: they are taken as the scores. If they "
+            'are logits, set output.activation = "softmax"'
+        )
+    return "the outputs are probabilities: they are the scores, without another softmax or sigmoid"
+
+
 def check_activation(activation: str, outputs: Array) -> str:
     """Return a note for the person who wrote `activation`, empty if there is none.
 

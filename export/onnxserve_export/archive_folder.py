@@ -16,6 +16,7 @@ from onnxserve_handlers.registry import input_kind
 from onnxserve_handlers.registry import task as task_class
 
 from .export_state import ExportState
+from .handler_files import handler_files
 
 SERVICE = '''"""Made by onnxserve. The one class that TorchServe's loader finds here serves {name} {version}."""
 
@@ -54,10 +55,10 @@ def handler_members(definition: Definition) -> tuple[dict[str, bytes], str, str]
     own = ""
     if definition.handler:
         module, _, cls = definition.handler.partition(":")
-        # A custom handler becomes a module of the package, so `from .inputs.text import …` works in it.
-        files[f"custom_{module}"] = (definition.folder / module).read_bytes()
         own = f"custom_{module.removesuffix('.py')}:{cls}"
         files |= {f"{former}.py": content.encode() for former, content in FORMER_MODULES.items()}
+        # A custom handler becomes a module of the package, so `from .inputs.text import …` works in it.
+        files |= handler_files(definition.folder, module, files)
         files |= {name: files[name] + FORMER_CLASSES for name in HOMES}
     hasher = hashlib.sha256()
     for name, content in sorted(files.items()):

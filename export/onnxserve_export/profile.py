@@ -60,11 +60,11 @@ def profile(
     `origins` are the rows', None if the input kind has none.
     """
     predictions = task.proof_predictions(outputs, origins)
-    counts = Counter(map(task.label, predictions))
-    document: dict[str, Any] = {
-        "rows": len(predictions),
-        "labels": {label: counts[label] for label in task.signature.labels},
-    }
+    counts = Counter(label for label in map(task.label, predictions) if label is not None)
+    names = task.signature.labels
+    if not counts.keys() <= set(names):  # spans have other labels than the tags of tokens
+        names = tuple(sorted(counts))
+    document: dict[str, Any] = {"rows": len(predictions), "labels": {label: counts[label] for label in names}}
     answers = dict(task.prediction_measures(predictions))
     if EMBEDDING in answers:
         document["embedding"], answers = embedding(answers.pop(EMBEDDING).astype(np.float64))

@@ -15,7 +15,7 @@ from onnxserve_handlers.outputs import rows_not_finite
 from onnxserve_handlers.registry import read_signature, task_for
 
 from .acceptance import has_own_units
-from .activation import check_activation, chosen_activation
+from .activation import check_activation, chosen_activation, describe_chosen
 from .arrays import Array, Arrays, main
 from .batches import write_batches
 from .deviation import TOLERANCE
@@ -159,11 +159,12 @@ def _state_activation(state: ExportState, outputs: Array) -> None:
         if state.definition.labels and (note := check_activation(activation_name, outputs)):
             state.say(f"      {note}")
         return
-    activation = chosen_activation(outputs, state.definition.output.logit_activation)
+    logit_activation = state.definition.output.logit_activation
+    activation = chosen_activation(outputs, logit_activation)
     document["output"]["activation"] = activation
     path.write_bytes(pretty(document))
-    if activation == "none":
-        state.say("      the outputs are probabilities: they are the scores, without another softmax or sigmoid")
+    if note := describe_chosen(activation, logit_activation, outputs):
+        state.say(f"      {note}")
 
 
 def _check_golden(state: ExportState) -> None:

@@ -13,6 +13,8 @@ from onnxserve.scaffold import new_model
 from .console import AsJson, show_lines
 from .groups import root
 
+GOLDEN = "golden.jsonl"
+
 
 @root.command()
 def new(
@@ -21,7 +23,10 @@ def new(
     models: Annotated[Path, typer.Option(help="The folder that gets the new model's folder.")] = Path("models"),
     task: Annotated[
         str,
-        typer.Option(help="The task, such as classification, regression, embedding or raw; default: the kind's first."),
+        typer.Option(
+            help="classification, multilabel, regression, embedding or raw; for text also tokens and rerank, for image "
+            "detection and segmentation. By default the kind's first."
+        ),
     ] = "",
     *,
     as_json: AsJson = False,
@@ -31,9 +36,10 @@ def new(
     Example: onnxserve new text my-model --task embedding
     """
     folder = new_model(kind, name, models, task)
+    golden = ", and golden.jsonl" if (folder / GOLDEN).exists() else ""
     show_lines(
         {"folder": str(folder)},
-        f"{folder}: change rows() and load() in model.py, model.toml, and golden.jsonl",
+        f"{folder}: change rows() and load() in model.py, {'' if golden else 'and '}model.toml{golden}",
         f"then: onnxserve export {quote(str(folder))}",
         as_json=as_json,
     )

@@ -49,7 +49,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / "model.toml"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # with a mark of Windows, or without
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # the place may be a file, such as a graph
         raise DefinitionError(
             "there is no model definition here",
             where=str(path),

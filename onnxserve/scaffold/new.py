@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from shlex import quote
 
+import msgspec
+
 from onnxserve.errors import DefinitionError
 
 TEMPLATES = Path(__file__).with_name("templates")
 FORMER = {"tabular": "table"}  # until 0.2
-# The templates by input kind and task; the first of a kind is made where no task is named.
+KINDS = ("text", "image", "audio", "table", "tensors")
+# Templates of their own, by input kind and task; the first of a kind is made where no task is named.
 PAIRS = {
     ("text", "classification"): "text",
     ("text", "embedding"): "text-embedding",
@@ -24,24 +27,53 @@ PAIRS = {
     ("table", "regression"): "table-regression",
     ("tensors", "raw"): "tensors-raw",
 }
+# Tasks of any kind, made of a template of the kind and one of the task; labels are those of the latter.
+TASKS = {
+    "classification": ("low", "high"),
+    "multilabel": ("some", "more", "most"),
+    "regression": (),
+    "embedding": (),
+    "raw": (),
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-MARK = "__name__"
+OUTPUT = re.compile(r"(?<=^\[output\]\n).*?(?=^\[quantise\])", re.DOTALL | re.MULTILINE)
+MARK, TASK_MARK = "__name__", "__task__"
+SUFFIX = ".tmpl"
 
 
-def template(kind: str, task: str) -> Path:
-    """Return the folder of a template; DefinitionError with what there is."""
+def template_files(kind: str, task: str) -> dict[str, str]:
+    """Return the texts of a new folder's files by name; DefinitionError with what there is."""
     kind = FORMER.get(kind, kind)
-    tasks = [known for known_kind, known in PAIRS if known_kind == kind]
-    if not tasks:
-        raise DefinitionError(
-            f"no kind {kind!r}", fix="choose " + ", ".join(dict.fromkeys(known for known, _ in PAIRS))
-        )
-    if task and task not in tasks:
+    if kind not in KINDS:
+        raise DefinitionError(f"no kind {kind!r}", fix="choose " + ", ".join(KINDS))
+    first, *others = [own_task for own_kind, own_task in PAIRS if own_kind == kind]
+    if folder := PAIRS.get((kind, task or first)):
+        return read_texts(TEMPLATES / folder)
+    if task not in TASKS:
+        tasks = dict.fromkeys([first, *others, *TASKS])
         raise DefinitionError(
             f"no template for {kind} to {task!r}",
             fix=f"choose {', '.join(tasks)}, and change [output] in model.toml: any kind and task work together",
         )
-    return TEMPLATES / PAIRS[kind, task or tasks[0]]
+    return composed_files(kind, task)
+
+
+def composed_files(kind: str, task: str) -> dict[str, str]:
+    """Return the files of a kind with another task than those of its own templates."""
+    module, own = (
+        (TEMPLATES / folder / f"{name}.py{SUFFIX}").read_text(encoding="utf-8")
+        for folder, name in (("kinds", kind), ("tasks", task))
+    )
+    like = next(folder for (own_kind, _), folder in PAIRS.items() if own_kind == kind)
+    labels = f"labels = {msgspec.json.encode(TASKS[task]).decode()}\n".replace(",", ", ") if TASKS[task] else ""
+    definition = OUTPUT.sub(f'task = "{task}"\n{labels}\n', read_texts(TEMPLATES / like)["model.toml"])
+    return {"model.py": module.replace(TASK_MARK, own.strip()), "model.toml": definition}
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Return the texts of a template's files by their names in a new folder."""
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    return {file.name.removesuffix(SUFFIX): file.read_text(encoding="utf-8") for file in files}
 
 
 def new_folder(models: Path, name: str) -> Path:
@@ -60,11 +92,9 @@ def new_folder(models: Path, name: str) -> Path:
 
 def new_model(kind: str, name: str, models: Path, task: str = "") -> Path:
     """Make `models/<name>` from the template of a kind and a task; DefinitionError for a bad one or if it exists."""
-    files = template(kind, task)
+    files = template_files(kind, task)
     folder = new_folder(models, name)
     folder.mkdir(parents=True)
-    for source in sorted(files.iterdir()):
-        if source.is_file():
-            text = source.read_text(encoding="utf-8").replace(MARK, name)
-            (folder / source.name.removesuffix(".tmpl")).write_text(text, encoding="utf-8")
+    for file, text in files.items():
+        (folder / file).write_text(text.replace(MARK, name), encoding="utf-8")
     return folder

@@ -45,13 +45,18 @@ def open_triton(path: Path) -> TritonModel:
     [folder] = models
     where = folder / CONFIG
     config = read_message(read_text(where), str(where))
-    backend = str(first(config, "backend") or first(config, "platform") or "")
+    backend = str(first(config, "backend") or first(config, "platform") or _backend_by_file(folder))
     if backend not in FILES:
         what = "an ensemble has no graph of its own" if "ensemble" in backend else f"backend {backend!r} isn't taken"
         fix = "import models of the backends onnxruntime and pytorch (TorchScript), one by one"
         raise DefinitionError(what, where=str(where), fix=fix)
     name = plain_name(str(first(config, "default_model_filename") or FILES[backend]), "default_model_filename")
     return TritonModel(config, folder, _version_file(folder, name))
+
+
+def _backend_by_file(folder: Path) -> str:
+    """Return the backend of a configuration that names none, as Triton does: by the file's name; empty for others."""
+    return next((backend for backend, name in FILES.items() if any(folder.glob(f"[0-9]*/{name}"))), "")
 
 
 def _version_file(folder: Path, name: str) -> Path:

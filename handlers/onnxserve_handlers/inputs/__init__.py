@@ -175,6 +175,10 @@ class InputHooks:
         """
         return {}
 
+    def tensor_rows(self, tensors: Mapping[str, Array]) -> list[Any]:  # noqa: ARG002 - a hook
+        """Return the rows of a client's tensors as `measures` takes them; none where tensors don't tell them."""
+        return []
+
     def free_axes(self) -> dict[str, int]:
         """Return the largest sizes of the free axes beside the batch, by name."""
         return {}

@@ -228,6 +228,10 @@ class TableInput(InputHooks):
             measures |= cell_measures(column, cells)
         return measures
 
+    def tensor_rows(self, tensors: Mapping[str, Array]) -> list[Any]:
+        """Return the values of each row where `check` gives such ones: numbers in one tensor, without a subclass's."""
+        return list(tensors[FEATURES].tolist()) if self.columnar() else []
+
     def tensors(self, rows: Sequence[Sequence[Cell]]) -> dict[str, Array]:
         """Return `features`, shape (rows, columns), or a tensor for each column, shape (rows, 1)."""
         if self.is_plain:

@@ -28,7 +28,7 @@ FINITE_FIX = "send a number that the type of the graph's input holds"
 DATE_FIX = "send a text such as 2024-02-29 or 2024-02-29T12:00:00Z"
 MISSING = ".missing"  # the end of the measure that counts a column's nulls
 SAMPLE_DAYS = 20_000
-SAMPLE_NULLS = 0.1
+SAMPLE_NULLS = SAMPLE_UNKNOWN = 0.1
 SHOWN = 9
 
 
@@ -229,9 +229,11 @@ def cell_schema(column: Column) -> Schema:
 
 
 def sample_cell(column: Column, draws: np.random.Generator) -> Any:
-    """Return a random value as a client would send it; null now and then where it is accepted."""
+    """Return a random value as a client would send it; now and then null or another category, where it is accepted."""
     if column.nullable and draws.random() < SAMPLE_NULLS:
         return None
+    if column.unknown != "refuse" and draws.random() < SAMPLE_UNKNOWN:
+        return max(column.categories, key=len) + "?"  # longer than any, so it is none of them
     match column.type:
         case "number" | "integer":
             value = float(draws.normal() * 10.0 ** draws.uniform(-1, 1))

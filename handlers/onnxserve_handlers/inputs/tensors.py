@@ -16,7 +16,7 @@ from ..errors import InvalidRow
 from ..protocols.body import json_type, unwrap
 from ..signature import FILE_BYTES, Schema, Tensor, object_schema
 from . import InputHooks, InputOptions, Positive
-from .tensors_arrays import as_array, check_limits, check_row
+from .tensors_arrays import as_array, check_limits, check_row, spread_measures
 
 Array = npt.NDArray[Any]
 Row = dict[str, Array]
@@ -107,6 +107,20 @@ class TensorsInput(InputHooks):
             for key, axes in self.dynamic_axes.items()
             for axis, name in axes.items()
         }
+
+    def measures(self, rows: Sequence[Row]) -> Mapping[str, Array]:
+        """Return mean and spread of each input's numbers, shape (rows,)."""
+        measures: dict[str, Array] = {}
+        for name in self.expected:
+            measures |= spread_measures(name, [row[name] for row in rows])
+        return measures
+
+    def tensor_rows(self, tensors: Mapping[str, Array]) -> list[Any]:
+        """Return an array per input for each row, unless a subclass makes other rows."""
+        if type(self).check is not TensorsInput.check:
+            return []
+        arrays = [tensors[name] for name in self.expected]
+        return [dict(zip(self.expected, row, strict=True)) for row in zip(*arrays, strict=True)]
 
     def free_axes(self) -> dict[str, int]:
         """Return the largest sizes of the free axes."""

@@ -65,6 +65,11 @@ class Multilabel(TaskHooks):
         scores = {"type": "object", "additionalProperties": score}
         return object_schema({"labels": {"type": "array", "items": label}, "scores": scores}, ["labels", "scores"])
 
+    def label(self, prediction: Any) -> str | None:
+        """Return the best label, None where none reaches the threshold."""
+        labels = field_of(prediction, "labels")
+        return str(labels[0]) if isinstance(labels, list) and labels else None
+
     def score(self, prediction: Any) -> float | None:
         """Return the best label's score."""
         scores = field_of(prediction, "scores")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ..inputs.tensors_arrays import spread_measures
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
-from . import OutputOptions, TaskHooks, flat
-from .regression import closeness, is_near, numbers, round_significant
+from . import OutputOptions, TaskHooks, field_of, flat
+from .regression import MOST_VALUES, closeness, is_near, leading_numbers, numbers, round_significant, weighted_sum
 
 SAME = 0.01  # spreads between a golden row's output and that of its label
+MOST_MEASURED = 100  # numbers of an output that drift looks at, which bounds the time
 
 
 class RawOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,6 +45,20 @@ class Raw(TaskHooks):
         value: Schema = {"type": ["array", "number", "boolean"]}
         names = [tensor.name for tensor in self.signature.outputs]
         return object_schema({"outputs": object_schema(dict.fromkeys(names, value), names)}, ["outputs"])
+
+    def score(self, prediction: Any) -> float | None:
+        """Return a sum with fixed weights of the outputs' first numbers, in which any change of them shows."""
+        outputs = field_of(prediction, "outputs")
+        return weighted_sum(leading_numbers([*outputs.values()])) if isinstance(outputs, Mapping) else None
+
+    def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
+        """Return the scores, and mean and spread of each of the first outputs by name, shape (predictions,)."""
+        rows = [outputs for row in predictions if isinstance(outputs := field_of(row, "outputs"), Mapping)]
+        measures = dict(super().prediction_measures(predictions))
+        for name in islice(rows[0] if rows else (), MOST_VALUES):
+            numbers_of_rows = [leading_numbers(outputs[name], MOST_MEASURED) for outputs in rows]
+            measures |= spread_measures(f"outputs.{name}", numbers_of_rows)
+        return measures
 
     def golden_fault(self, label: Any) -> str:
         """Return why a golden row's label has no outputs by name."""

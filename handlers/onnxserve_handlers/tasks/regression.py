@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from . import OutputOptions, TaskHooks, field_of, first_output, flat
 SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
 ROUNDING = 2.0**-12  # of a magnitude
 MOST_VALUES = 8  # of a row that drift compares one by one; more are an embedding
+MOST_LEADING = 1000  # numbers of an answer that its score is made of, which bounds the time
 POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
 
 
@@ -41,9 +44,9 @@ class Regression(TaskHooks):
         return object_schema({"values": {"type": "array", "items": {"type": "number"}}}, ["values"])
 
     def score(self, prediction: Any) -> float | None:
-        """Return the value of a prediction that has one."""
+        """Return the value, or of several values a sum with fixed weights, in which any change of them shows."""
         values = field_of(prediction, "values")
-        return float(values[0]) if isinstance(values, list) and len(values) == 1 else super().score(prediction)
+        return weighted_sum(leading_numbers(values)) if isinstance(values, list) else super().score(prediction)
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return each value as a measure, shape (predictions,); many values are a space of embeddings."""
@@ -92,6 +95,30 @@ def is_near(values: Array, label: Any, scale: Array, spreads: float = 1.0) -> bo
     """Return whether values lie within `spreads` of a label's numbers, as many of them; `scale` is one spread."""
     truth, own = numbers(label), values.reshape(-1).astype(np.float64)
     return truth is not None and truth.shape == own.shape and bool((np.abs(own - truth) <= spreads * scale).all())
+
+
+def leading_numbers(value: Any, most: int = MOST_LEADING) -> npt.NDArray[np.float64]:
+    """Return the first numbers of nested lists, at most `most`, shape (numbers,)."""
+    return np.fromiter(islice(_numbers_in(value), most), np.float64)
+
+
+def _numbers_in(value: Any) -> Iterator[float]:
+    if isinstance(value, list):
+        for entry in value:
+            yield from _numbers_in(entry)
+    elif isinstance(value, int | float):  # a handler of a user's own may answer anything
+        yield value
+
+
+def weighted_sum(values: npt.NDArray[np.float64]) -> float | None:
+    """Return one number for many: the cosine of a value's place is its weight, and that of the first one is 1.
+
+    No weight is 0 and no two are equal, so values that move or change places give another sum. None without values, and
+    where they are too large for a finite sum.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(values @ np.cos(np.arange(len(values))))
+    return total if len(values) and math.isfinite(total) else None
 
 
 def plain_rows(values: Array) -> list[dict[str, Any]]:

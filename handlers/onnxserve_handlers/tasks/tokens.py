@@ -125,10 +125,17 @@ class Tokens(TaskHooks):
         span = object_schema(fields, ["label", "start", "end", "score"])
         return object_schema({"spans": {"type": "array", "items": span}}, ["spans"])
 
-    def score(self, prediction: Any) -> float | None:
-        """Return the mean score of the spans."""
+    def label(self, prediction: Any) -> str | None:
+        """Return the label of the first span, None where there is none."""
         spans = field_of(prediction, "spans")
-        return float(np.mean([span["score"] for span in spans])) if isinstance(spans, list) and spans else None
+        return str(spans[0]["label"]) if isinstance(spans, list) and spans else None
+
+    def score(self, prediction: Any) -> float | None:
+        """Return the mean score of the spans, 0 where there is none: a version that finds nothing must be seen."""
+        spans = field_of(prediction, "spans")
+        if not isinstance(spans, list):
+            return None
+        return float(np.mean([span["score"] for span in spans])) if spans else 0.0
 
     def prediction_measures(self, predictions: Sequence[Any]) -> Mapping[str, Array]:
         """Return the scores, and the numbers of spans."""

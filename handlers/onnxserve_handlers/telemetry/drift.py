@@ -86,7 +86,8 @@ class Drift:
         self._profile, self._now, self._changes, self._report_window = profile, now, changes, report_window
         self._report_distances, self._report_p_value = report_distances, report_p_value
         self._edges = {name: np.array(measure.edges) for name, measure in profile.measures.items()}
-        self._labels = {label: index for index, label in enumerate(profile.labels)}
+        known = profile.labels if any(profile.labels.values()) else {}  # the proof may have no answer with a label
+        self._labels = {label: index for index, label in enumerate(known)}
         self._expected = {name: np.array(measure.counts) for name, measure in profile.measures.items()}
         if self._labels:
             self._expected[LABELS] = np.array([*profile.labels.values(), 0])  # the last one is for unknown labels

@@ -139,7 +139,7 @@ class Recorder:
     def _end(self, requests: Sequence[Request], results: Results, context: Any) -> None:
         if self.metrics is not None:
             self._count(self.metrics, requests, results, context.get_all_request_header(0) or {})
-        if self.drift is not None and self.drift.is_due() and (rows := rows_by_request(requests)):
+        if self.drift is not None and self.drift.is_due() and (rows := self._measured_rows(requests)):
             self.drift.add(rows, self.predictions, self._handler)
         if self.spans is not None or self.prediction_log is not None:
             headers = [context.get_all_request_header(index) or {} for index in range(len(requests))]
@@ -147,6 +147,15 @@ class Recorder:
                 self.spans.record(headers, self._start_ns, time.time_ns(), self.clock.stage_seconds)
             if self.prediction_log is not None:
                 self.prediction_log.add(requests, results, headers)
+
+    def _measured_rows(self, requests: Sequence[Request]) -> list[list[Any]]:
+        """Return the rows of each request that no earlier stage refused, of those that brought tensors too."""
+        each = (
+            request.rows or (self._handler.tensor_rows(request.tensors) if request.tensors is not None else [])
+            for request in requests
+            if request.error is None
+        )
+        return [rows for rows in each if rows]
 
     def _count(self, metrics: Metrics, requests: Sequence[Request], results: Results, first: Mapping[str, str]) -> None:
         stage_seconds = self.clock.stage_seconds

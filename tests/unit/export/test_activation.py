@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.activation import check_activation, chosen_activation, sums_to_one
+from onnxserve_export.activation import check_activation, chosen_activation, describe_chosen, sums_to_one
 
 LOGITS = np.array([[3.0, -1.0, 0.5], [0.2, 0.1, 4.0]])
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]])
@@ -61,3 +61,17 @@ def test_scores_that_do_not_sum_to_one_are_told():
     assert "independent labels" in check_activation("none", INDEPENDENT)
     assert check_activation("none", PROBABILITIES) == check_activation("softmax", LOGITS) == ""
     assert check_activation("sigmoid", LOGITS) == ""
+
+
+@pytest.mark.parametrize(
+    ("outputs", "logit_activation", "words"),
+    [
+        (PROBABILITIES, "softmax", "the outputs are probabilities"),
+        (TAGS, "softmax", "the outputs are probabilities"),
+        (INDEPENDENT, "sigmoid", "the outputs are probabilities"),
+        (INDEPENDENT, "softmax", 'If they are logits, set output.activation = "softmax"'),
+    ],
+)
+def test_a_choice_that_the_values_do_not_prove_is_told_with_its_remedy(outputs, logit_activation, words):
+    assert words in describe_chosen("none", logit_activation, outputs)
+    assert describe_chosen(logit_activation, logit_activation, LOGITS) == ""

@@ -90,10 +90,11 @@ def test_a_module_and_a_handler_of_the_users_own_are_exported(circle, tmp_path, 
     (tmp_path / "mynet.py").write_text((circle / "model.py").read_text())
     monkeypatch.chdir(tmp_path)
     (circle / "handler.py").write_text(
-        "from .inputs.table import TabularClassifier\n\n\n"
+        "from .inputs.table import TabularClassifier\nfrom .voice import shouted\n\n\n"
         "class Shouting(TabularClassifier):\n    def predictions(self, outputs):\n"
-        "        return [{**one, 'label': one['label'].upper()} for one in super().predictions(outputs)]\n"
+        "        return [{**one, 'label': shouted(one['label'])} for one in super().predictions(outputs)]\n"
     )
+    (circle / "voice.py").write_text("def shouted(text):\n    return text.upper()\n")
     toml = circle / "model.toml"
     text = toml.read_text().replace("rows = ", 'handler = "handler.py:Shouting"\nrows = ')
     toml.write_text(text.replace("model.py:load", "mynet:load").replace("model.py:rows", "mynet:rows"))

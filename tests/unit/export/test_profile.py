@@ -22,7 +22,9 @@ from onnxserve_export.profile import STEP, profile
 from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.registry import task_alone
 from onnxserve_handlers.tasks.classification import ClassificationOptions, probabilities
+from onnxserve_handlers.tasks.raw import RawOptions
 from onnxserve_handlers.tasks.regression import RegressionOptions
+from onnxserve_handlers.tasks.tokens import TokensOptions
 from onnxserve_handlers.telemetry.drift import Profile
 from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 from tests import ROOT
@@ -46,6 +48,25 @@ def test_small_values_of_a_regression_have_a_profile():
     values = np.random.default_rng(7).normal(1e-7, 1e-8, (1000, 1)).astype(np.float32)
     task = task_alone("regression", table_signature(output=RegressionOptions()))
     assert len(profile({}, Outputs(first=values), task)["measures"]["value.0"]["edges"]) == 9
+
+
+def test_spans_are_counted_by_their_own_labels_instead_of_the_tags_of_tokens():
+    scores = np.zeros((2, 2, 3), np.float32)
+    scores[0, :, 0] = scores[1, 0, 0] = scores[1, 1, 1] = 1
+    task = task_alone(
+        "tokens", table_signature(output=TokensOptions(labels=("O", "B-PER", "I-PER"), activation="none"))
+    )
+    document = profile({}, Outputs(first=scores), task)
+    assert document["labels"] == {"PER": 1}
+    assert document["measures"].keys() == {"score", "spans"}
+
+
+def test_raw_outputs_have_a_profile():
+    outputs = Outputs(first=np.random.default_rng(7).normal(size=(100, 4)))
+    task = task_alone("raw", table_signature(output=RawOptions()))
+    document = profile({}, outputs, task)
+    assert document["measures"].keys() == {"score", "outputs.first", "outputs.first.spread"}
+    assert len(document["measures"]["outputs.first"]["edges"]) == 9
 
 
 def test_rows_too_few_for_a_profile_are_told_wherever_somebody_looks(tmp_path):

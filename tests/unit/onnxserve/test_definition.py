@@ -136,6 +136,9 @@ def test_a_definition_may_have_no_rows(tmp_path):
 def test_a_missing_definition_says_how_to_make_one(tmp_path):
     with pytest.raises(DefinitionError, match="onnxserve new"):
         read_definition(tmp_path)
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(DefinitionError, match="there is no model definition here"):
+        read_definition(tmp_path / "model.onnx")
 
 
 def test_fields_that_a_program_gives_take_the_place_of_the_file_s_and_leave_the_others(tmp_path):

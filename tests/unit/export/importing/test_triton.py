@@ -22,6 +22,11 @@ def test_inputs_labels_and_settings_are_read_and_the_highest_version_is_taken(tm
     assert settings == [8, 2, 2]
 
 
+def test_a_configuration_without_a_backend_is_that_of_the_files_name(tmp_path):
+    model = open_triton(write_triton(tmp_path, CONFIG.replace('backend: "onnxruntime"', "")))
+    assert model.file == tmp_path / "linear" / "2" / "model.onnx"
+
+
 def test_the_limit_of_a_free_size_is_asked_for(tmp_path):
     outline = Outline("repository", {})
     read_triton(outline, open_triton(write_triton(tmp_path, CONFIG.replace("[ 3 ]", "[ -1, 3 ]"))))

@@ -200,6 +200,13 @@ def test_random_rows_are_within_the_signature():
         shop.check(json.loads(json.dumps(shop.sample(draws))), "sample")
 
 
+@pytest.mark.parametrize(("unknown", "plans"), [("refuse", {0, 1}), ("nan", {0, 1, 2}), (-1, {0, 1, 2})])
+def test_random_rows_have_another_category_where_it_is_accepted(unknown, plans):
+    column = {"name": "plan", "type": "category", "categories": ["basic", "pro"], "unknown": unknown}
+    shop, draws = table([column]), np.random.default_rng(0)
+    assert {int(cell) for _ in range(200) for cell in shop.check(shop.sample(draws), "sample")} == plans
+
+
 def test_the_schema_names_types_limits_and_categories():
     by_order, by_name = table(SHOP).row_schema()["oneOf"]
     assert len(by_order["prefixItems"]) == by_order["minItems"] == len(SHOP)

@@ -72,3 +72,17 @@ def test_rows_without_free_axes_all_run_together():
     rows = [handler.check(number, "row") for number in range(3)]
     assert [list(part) for part in handler.parts(rows)] == [[0, 1, 2]]
     assert handler.tensors(rows)["kind"].tolist() == [0, 1, 2]
+
+
+def test_drift_gets_mean_and_spread_of_each_input():
+    handler = opened(FRAMES, KIND)
+    rows = [
+        handler.check({"frames": [[1, 3]], "kind": 7}, "row"),
+        handler.check({"frames": [[0, 0]], "kind": 2}, "row"),
+    ]
+    measures = {name: values.tolist() for name, values in handler.measures(rows).items()}
+    assert measures == {"frames": [2.0, 0.0], "frames.spread": [1.0, 0.0], "kind": [7.0, 2.0]}
+    stacked = {
+        name: values.tolist() for name, values in handler.measures(handler.tensor_rows(handler.tensors(rows))).items()
+    }
+    assert stacked == measures

@@ -23,7 +23,7 @@ def test_labels_at_the_threshold_or_above_are_predicted_with_the_scores_of_all(o
     assert first["scores"] == pytest.approx({"cat": 0.9, "cow": 0.6, "dog": 0.2}, abs=1e-6)
     assert second["labels"] == []
     assert task.score(first) == pytest.approx(0.9, abs=1e-6)
-    assert task.label(first) is None
+    assert (task.label(first), task.label(second), task.label({"error": {}})) == ("cat", None, None)
 
 
 def test_the_threshold_is_an_option():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve_handlers.tasks.regression import Regression, plain_rows
+from onnxserve_handlers.tasks.regression import MOST_LEADING, Regression, leading_numbers, plain_rows, weighted_sum
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,17 @@ def test_values_are_those_of_the_graph_to_seven_digits(values):
     np.testing.assert_allclose(row["values"], given_[0].astype(np.float64), rtol=5e-7)
 
 
-def test_the_score_of_one_value_is_the_value_and_several_have_none():
+def test_the_score_of_one_value_is_the_value_and_that_of_several_tells_them_apart():
     task = Regression()
     assert task.score({"values": [2.5]}) == 2.5
-    assert task.score({"values": [2.5, 1.0]}) is None
+    scores = [task.score({"values": values}) for values in ([2.5, 1.0], [1.0, 2.5], [2.5, 1.1], [2.5, -1.0])]
+    assert len(set(scores)) == len(scores)
+    assert None not in scores
     assert task.score({"error": {}}) is None
+    assert task.score({"values": []}) is None
+
+
+def test_a_score_is_finite_and_of_numbers_alone():
+    assert weighted_sum(np.array([1.7e308, 1.7e308])) is None
+    assert leading_numbers([[1, [2.5]], True, "text", None]).tolist() == [1, 2.5, 1]
+    assert leading_numbers([0.0] * (MOST_LEADING + 1)).shape == (MOST_LEADING,)

@@ -186,14 +186,15 @@ def test_agreement_is_one_for_the_source_itself_and_for_rows_without_spans():
     assert task.agreement(left, right).tolist() == [0.0, 1.0]
 
 
-def test_drift_gets_the_mean_score_and_the_number_of_spans():
+def test_canary_and_drift_get_the_mean_score_the_first_label_and_the_number_of_spans():
     task = task_of()
-    predictions = [{"spans": [{"score": 0.5}, {"score": 0.7}]}, {"spans": []}]
-    assert task.score(predictions[0]) == pytest.approx(0.6)
-    assert task.score(predictions[1]) is None
+    predictions = [{"spans": [{"label": "LOC", "score": 0.5}, {"label": "PER", "score": 0.7}]}, {"spans": []}]
+    assert [task.score(prediction) for prediction in predictions] == [pytest.approx(0.6), 0.0]
+    assert [task.label(prediction) for prediction in predictions] == ["LOC", None]
+    assert (task.score({"error": {}}), task.label({"error": {}})) == (None, None)
     measures = task.prediction_measures(predictions)
     assert measures["spans"].tolist() == [2, 0]
-    assert measures["score"] == pytest.approx([0.6])
+    assert measures["score"] == pytest.approx([0.6, 0.0])
 
 
 def test_outputs_of_another_form_are_told():

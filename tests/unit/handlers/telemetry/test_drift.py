@@ -88,6 +88,15 @@ def test_shifted_rows_raise_an_alarm_in_every_window():
     assert alarms(np.random.default_rng(2), 20, shift=0.2) == 20
 
 
+def test_labels_that_no_row_of_the_proof_got_are_not_compared():
+    told: list[str] = []
+    measured = Profile(10, {"x": Measure((0.0,), (5, 5))}, {"cat": 0, "dog": 0})
+    drift = Drift(measured, lambda name, _: told.append(name), lambda _: None)
+    drift.add([[1.0], [-1.0]], [{"label": "cat", "score": 1.0}] * 2, Rows(Classification()))
+    assert drift.close_window() == 1.0
+    assert told == ["x"]
+
+
 def test_batches_are_passed_over_when_many_come():
     now = [1.0]
     drift = Drift(Profile(10, {"x": Measure((0.0,), (5, 5))}), lambda *_: None, lambda _: None, now=lambda: now[0])

@@ -11,10 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from onnxserve.monitoring.exporter import remove_stale_gauges, workers_page
 from onnxserve_handlers.errors import InternalError, InvalidRow
+from onnxserve_handlers.handler import Handler
+from onnxserve_handlers.inputs.table import TableInput
 from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.offline import OfflineContext
 from onnxserve_handlers.request import Request, failed_request
@@ -24,6 +27,7 @@ from onnxserve_handlers.tasks.classification import Classification
 from onnxserve_handlers.telemetry.metrics import Clock, queue_seconds
 from onnxserve_handlers.telemetry.prediction_log import PredictionLog, Settings
 from onnxserve_handlers.telemetry.recorder import Recorder, outcome
+from tests.helpers.fakes import with_fake_session
 from tests.helpers.kinds import table_signature
 
 SIGNATURE = table_signature("x", "y", labels=("a", "b"))
@@ -219,3 +223,31 @@ def test_whatever_records_may_break_and_requests_are_answered(archive, tmp_path)
     assert [next(iter(json.loads(response))) for response in responses] == ["predictions", "error"]
     assert set(handler.recorder.clock.stage_seconds) == {"preprocess", "inference", "postprocess"}
     assert len(handler.recorder.predictions) == 1
+
+
+class Points(TableInput, Classification, Handler):
+    """Points to labels."""
+
+
+class Seen:
+    """A drift that keeps the rows of each request."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def is_due(self) -> bool:
+        return True
+
+    def add(self, requests: Any, predictions: Any, handler: Any) -> None:
+        self.rows += requests
+
+
+def test_drift_gets_rows_that_came_as_tensors_too():
+    seen: Any = Seen()
+    table = with_fake_session(Points(), columns=("x", "y"))
+    table.prepare()
+    tensors = {"features": np.array([[3.0, 4.0], [5.0, 6.0]], np.float32)}
+    requests = [Request(rows=[[1.0, 2.0]]), Request(tensors=tensors), failed_request(InvalidRow("no"))]
+    Recorder(table, drift=seen).end(requests, [None, None, None], OfflineContext(Path()))
+    assert seen.rows == [[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]
+    assert set(table.measures([row for rows in seen.rows for row in rows])) == {"x", "y"}
