@@ -17,6 +17,7 @@ from onnxserve_handlers.outputs import Outputs
 from onnxserve_handlers.tasks import TaskHooks
 
 from .arrays import Arrays
+from .batch_composition import spread
 from .faults import FaultList
 from .records import Split
 
@@ -64,12 +65,13 @@ def wrong_rows(
     return [number for number, right in zip(rows, answers, strict=True) if not right]
 
 
-def first_rows(split: Split) -> Golden:
-    """Return some rows without their labels; none if there are no rows.
+def sampled_golden(split: Split) -> Golden:
+    """Return some rows of any size without their labels, certify rows first; none if there are no rows.
 
     A label says what the source must answer, and only a person who wrote the line down is sure of it.
     """
-    rows = chain.from_iterable(reversed(split.subsets.values()))
+    subsets = reversed(split.subsets.values())
+    rows = chain.from_iterable(subset.at(spread(len(subset), TAKEN)) for subset in subsets)
     return [{"input": row.value, "label": None} for row in islice(rows, TAKEN)]
 
 

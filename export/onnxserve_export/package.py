@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from .acceptance import budget_of
 from .answer_size import unreachable
 from .arrays import main
 from .batch_composition import SEED as BATCH_SEED
+from .batch_composition import spread
 from .bom import bom
 from .criterion import ACCURACY, LABELS
 from .environment import versions
@@ -185,14 +185,17 @@ def golden(state: ExportState, chosen: Measured) -> Golden:
 def proof(state: ExportState) -> bytes:
     """Return `proof.jsonl`: certify rows as clients would send them, their labels, and the source's outputs.
 
-    Large outputs, such as masks, limit the number of rows.
+    Large outputs, such as masks, limit the number of rows. Rows that follow each other are of different sizes, so that
+    whoever repeats the proof runs batches with padding.
     """
     outputs, rows = state.reference, len(state.split.certify)
     largest = PROOF_BYTES * rows // max(1, sum(array.nbytes for array in outputs.values()))
     count = min(rows, state.definition.quantise.proof_rows, max(1, largest))
+    # The first rows would be the small ones of a window; but documents say something beside those of their query only.
+    places = spread(rows, count) if state.split.queries is None else range(count)
     lines = [
         ProofRow(row.value, row.label, {name: ProofArray.of(array[number]) for name, array in outputs.items()})
-        for number, row in enumerate(islice(state.split.certify, count))
+        for number, row in zip(places, state.split.certify.at(places), strict=True)
     ]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 

@@ -69,13 +69,6 @@ def values(subset: Subset) -> Iterator[Any]:
     return (row.value for row in subset)
 
 
-def values_at(subset: Subset, places: Sequence[int]) -> list[Any]:
-    """Return the values of the rows at these places, in the places' order."""
-    wanted = set(places)
-    by_place = {place: value for place, value in enumerate(values(subset)) if place in wanted}
-    return [by_place[place] for place in places]
-
-
 def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
     """Return the rows that the source and batches are checked with: certify rows first, others where these are few.
 
@@ -84,7 +77,7 @@ def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
     most, split = max(MIXED, 2 * state.definition.serve.batch_size), state.split
     golden = [row["input"] for row in state.golden]
     state.probe_places = spread(len(split.certify), most)  # neighbours among them are of one size
-    certify = values_at(split.certify, state.probe_places)
+    certify = [row.value for row in split.certify.at(state.probe_places)]
     others = chain.from_iterable(map(values, (split.select, split.calibrate, split.fit)))
     probe = list(islice(chain(certify, others, golden), most))
     return probe if len(probe) >= FEW else [*probe, *generated]

@@ -107,7 +107,7 @@ class Answers:
 def answers(
     folder: Path, recorded: RecordedProof, largest: int, composition: Sequence[Sequence[int]]
 ) -> tuple[Answers, Answers, Answers]:
-    """Return the answers in the export's batches, of rows alone, and in random batches.
+    """Return the answers in batches of `largest` rows, of rows alone, and in random batches.
 
     The handlers of former archives give the first output alone.
     """

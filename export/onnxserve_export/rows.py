@@ -20,7 +20,7 @@ from .acceptance import Basis, budget_of, claim_of, form_of
 from .criterion import ACCURACY, EMBEDDING
 from .export_state import ExportState
 from .flip_estimate import mean_rows_needed
-from .golden import first_rows, read_golden
+from .golden import read_golden, sampled_golden
 from .historical_features import join_features
 from .plan import DRAFT_ROWS, check_plan, planned
 from .rankings import rankings
@@ -159,7 +159,7 @@ def call(state: ExportState) -> None:
     for fault in rows.faults():
         state.faults.add(fault)
     if golden is not None:
-        state.golden = golden or first_rows(state.split)
+        state.golden = golden or sampled_golden(state.split)
     state.plan = planned(state)
     check_plan(state)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Subset:
                 size = int.from_bytes(stream.read(LENGTH))
                 yield Row(*msgspec.msgpack.decode(stream.read(size)))
 
+    def at(self, places: Sequence[int]) -> list[Row]:
+        """Return the rows at these places, in the places' order."""
+        wanted = set(places)
+        first = enumerate(islice(self, max(places, default=-1) + 1))
+        rows = {place: row for place, row in first if place in wanted}
+        return [rows[place] for place in places]
+
     @property
     def digest(self) -> str:
         """SHA-256 over the rows' hashes, whatever their order."""
@@ -48,7 +56,10 @@ class Subset:
 
 
 class _Writer:
-    """Writes the rows of one subset, each `window` of them in order of their size."""
+    """Writes the rows of one subset, each `window` of them in order of their values' size.
+
+    Labels have no say: rows of one size, such as those of a table, would come in the order of their labels.
+    """
 
     def __init__(self, path: Path, window: int) -> None:
         self.subset, self._window = Subset(path), window
@@ -60,14 +71,14 @@ class _Writer:
         """Take one row."""
         packed = msgspec.msgpack.encode([row.value, row.label])
         key = hashlib.sha256(msgspec.json.encode([row.value, row.label])).digest()[:KEY]
-        self._waiting.append((len(packed), key, packed))
+        self._waiting.append((len(packed) - len(msgspec.msgpack.encode(row.label)), key, packed))
         self._bytes += len(packed)
         if len(self._waiting) == self._window or self._bytes > WINDOW_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        for size, key, packed in sorted(self._waiting):
-            self._stream.write(size.to_bytes(LENGTH) + packed)
+        for _, key, packed in sorted(self._waiting):
+            self._stream.write(len(packed).to_bytes(LENGTH) + packed)
             self.subset.keys.append(key)
         self._waiting.clear()
         self._bytes = 0

@@ -53,7 +53,12 @@ def batch(  # noqa: PLR0913 - each is a flag
     format_: Annotated[
         str, typer.Option("--format", help="Format of the sources: parquet, arrow, csv, jsonl, images or sounds.")
     ] = "",
-    delimiter: Annotated[str, typer.Option(help="The character between the fields of CSV.")] = ",",
+    delimiter: Annotated[
+        str,
+        typer.Option(
+            help="The character between the fields of CSV; a header without commas tells semicolons and tabs."
+        ),
+    ] = ",",
     engine: Annotated[str, typer.Option(help="The engine: local for this machine, ray for a cluster.")] = "local",
     address: Annotated[str, typer.Option(help="Address of the Ray cluster; default: the one that Ray finds.")] = "",
     endpoint: Annotated[str, typer.Option(help="Score through this running server instead: a URL or unix:/path.")] = "",

@@ -43,7 +43,11 @@ def _values_of(source: TreeSource) -> str:
 def read_columns(outline: Outline, model: Any) -> None:
     """Read names and types of the columns; names that the user gives stand for the model's own, in its order."""
     names, origin = columns_of(model)
-    categories = booster_columns(model, names)
+    try:
+        categories = booster_columns(model, names)
+    except ValueError as error:
+        outline.ask("input.columns", str(error))
+        return
     typed, given, why = categories or typed_columns(model), outline.get("input.columns", []), ""
     if takes_frame(model):
         outline.add("input.tensors", "columns", "the pipeline reads its columns by their names")

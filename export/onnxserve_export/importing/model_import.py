@@ -68,9 +68,11 @@ def import_model(
     faults, folder = FaultList(), models / name
     faults.attempt(lambda: new_folder(models, name))
     answers = read_answers(options, faults)
+    if is_remote(options.rows):
+        faults.check()  # neither rows nor a model are fetched for an import that fails
     rows = faults.attempt(lambda: locate_rows(options, source, folder, say)) or LocatedRows()
     if is_remote(source):
-        faults.check()  # a model isn't fetched for an import that fails
+        faults.check()
     artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
     outline = Outline(artefact.given, answers)
     outline.add("name", name, "")

@@ -97,6 +97,17 @@ def _faults(step: Any) -> Iterator[tuple[str, str]]:
         yield f"{name} doesn't count words (analyzer={kind!r})", "fit it with analyzer='word'"
     elif step.token_pattern and not expression_of(step.token_pattern):
         yield f"{name} finds words by {step.token_pattern!r}, which RE2 reads otherwise than Python", PATTERN_FIX
+    elif step.ngram_range[1] > 1 and _has_spaces(step):
+        yield (
+            f"{name} counts groups of words that hold spaces themselves (token_pattern={step.token_pattern!r})",
+            "fit it with ngram_range=(1, 1), or with a token_pattern that no space matches",
+        )
+
+
+def _has_spaces(step: Any) -> bool:
+    """Return whether a word of a group may hold a space, so that nothing tells where it ends."""
+    words = step.build_tokenizer()
+    return any(" " in word for group in step.vocabulary_ for word in words(group))
 
 
 def lowered_columns(model: Any) -> frozenset[str]:

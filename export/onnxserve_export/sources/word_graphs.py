@@ -24,10 +24,7 @@ PAD = "#"
 def write_words(step: Any) -> None:
     """Let a copied step that counts words become the nodes that are written here; it predicts no longer itself."""
     if is_vectoriser(step) and step.ngram_range[1] > 1:
-        words = step.build_tokenizer()
-        # Where words hold spaces, the converter itself says which group it can't split.
-        if not any(" " in word for group in step.vocabulary_ for word in words(group)):
-            step.vocabulary_ = {tuple(group.split(" ")): place for group, place in step.vocabulary_.items()}
+        step.vocabulary_ = {tuple(group.split(" ")): place for group, place in step.vocabulary_.items()}
     step.onnx_converter = lambda: _convert
 
 
@@ -48,7 +45,7 @@ def _complete(nodes: dict[str, onnx.NodeProto], step: Any, scope: Any, container
     groups = [group if isinstance(group, tuple) else (group,) for group in step.vocabulary_]
     words = {word for group in groups for word in group}
     _separate_padding(nodes["Tokenizer"], words)
-    if step.ngram_range[1] > 1 and isinstance(next(iter(step.vocabulary_)), tuple):
+    if step.ngram_range[1] > 1:
         _state_groups(nodes["TfIdfVectorizer"], [len(group) for group in groups], step.ngram_range[1])
     stop_words = sorted(step.get_stop_words() or ())
     if stop_words and (step.ngram_range[1] > 1 or not words.isdisjoint(stop_words)):

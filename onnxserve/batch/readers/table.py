@@ -98,8 +98,15 @@ def _separator(text: str, url: str, delimiter: str) -> str:
         return delimiter
     if TAB in url.lower():
         return "\t"
-    several = (mark for mark in (COMMA, *OTHER_SEPARATORS) if len(_names(text, mark)) > 1)
-    return next(several, COMMA)
+    return next((mark for mark in (COMMA, *OTHER_SEPARATORS) if _separates(mark, text)), COMMA)
+
+
+def _separates(mark: str, text: str) -> bool:
+    """Return whether a header has several names with this mark between them."""
+    try:
+        return len(_names(text, mark)) > 1
+    except csv.Error:  # another mark stands behind the quotes of a name
+        return False
 
 
 def _chunk(some: Group, first: int, part: Part, selection: Selection, header: Header) -> Chunk:

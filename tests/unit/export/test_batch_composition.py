@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from onnxserve_export.batch_composition import batches, spread
-from onnxserve_export.preprocess import values_at
 from onnxserve_export.row_arrays import rows_at
 from onnxserve_export.rows import JUDGED, split_rows
 from onnxserve_export.subset import FRACTIONS, WINDOW, Row, spool
@@ -44,6 +44,15 @@ def test_rows_that_train_or_calibrate_keep_their_order(tmp_path: Path):
     assert in_order == {name: name not in JUDGED for name in FRACTIONS}
 
 
+def test_labels_have_no_say_in_the_order_of_rows(tmp_path: Path):
+    rows = [Row([number / 7], "no" if number % 2 else "certainly") for number in range(WINDOW)]
+    subset = spool((("certify", row) for row in rows), ["certify"], tmp_path, by_size=["certify"])["certify"]
+    labels = [row.label for row in subset]
+    changes = sum(left != right for left, right in pairwise(labels))
+    assert changes > WINDOW / 3
+    assert sorted(labels) == sorted(row.label for row in rows)
+
+
 def test_a_few_of_many_rows_are_of_every_size():
     chosen = spread(1000, 48)
     assert len(chosen) == len(set(chosen)) == 48
@@ -58,6 +67,7 @@ def test_a_few_of_many_rows_are_of_every_size():
 
 def test_rows_are_taken_in_the_order_of_their_places(tmp_path: Path):
     rows = spool((("certify", row) for row in ROWS), ["certify"], tmp_path)["certify"]
-    assert values_at(rows, [5, 0, 700]) == [ROWS[5].value, ROWS[0].value, ROWS[700].value]
+    assert rows.at([5, 0, 700]) == [ROWS[5], ROWS[0], ROWS[700]]
+    assert rows.at([]) == []
     arrays = rows_at({"y": np.arange(10).reshape(5, 2)}, [3, 0], tmp_path)
     assert arrays["y"].tolist() == [[6, 7], [0, 1]]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from onnxserve.errors import DefinitionError, SourceError
+from onnxserve_export.importing import ImportOptions, import_model, model_import
 from onnxserve_export.importing.artefact import locate
 
 
@@ -52,3 +53,10 @@ def test_what_is_not_there_is_said_with_what_may_be_given(tmp_path):
     with pytest.raises(DefinitionError, match="there is no ") as caught:
         located(str(tmp_path / "net.onnx"), tmp_path)
     assert "module:factory" in caught.value.fix
+
+
+@pytest.mark.parametrize(("source", "rows"), [("net.onnx", "https://host/rows.csv"), ("https://host/net.onnx", "")])
+def test_nothing_is_fetched_for_an_import_that_fails(source, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_import, "locate", lambda place, *_, **__: pytest.fail(f"{place} is fetched"))
+    with pytest.raises(DefinitionError, match="'my net' isn't a valid model name"):
+        import_model(source, "my net", tmp_path / "models", ImportOptions(rows=rows))

@@ -216,3 +216,24 @@ def test_categories_of_a_data_frame_are_those_that_lightgbm_was_fitted_to(tmp_pa
             {"name": "plan", "categories": ["pro", "basic", "team"], **category},
             {"name": "seats", "categories": ["10", "20"], **category},
         ]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_column_with_one_category_leaves_the_others_what_they_are_or_is_asked_for(others):
+    lightgbm, pd = pytest.importorskip("lightgbm"), pytest.importorskip("pandas")
+    draws = np.random.default_rng(0)
+    frame = pd.DataFrame({f"constant {number}": np.ones(300) for number in range(others)})
+    frame["country"] = pd.Categorical(["se"] * 300)
+    frame["plan"] = pd.Categorical(draws.choice(["pro", "basic"], 300), categories=["pro", "basic"])
+    model = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(frame, (frame.plan == "pro").astype(float))
+    outline = Outline("model.txt", {})
+    read_fitted(outline, TreeSource(model))
+    if others:  # which of the two columns with one value has categories isn't in the model
+        with pytest.raises(DefinitionError, match="2 columns are categories of a data frame"):
+            outline.check()
+        return
+    category = {"type": "category", "unknown": "nan", "nullable": True}
+    assert outline.get("input.columns") == [
+        {"name": "country", "categories": ["se"], **category},
+        {"name": "plan", "categories": ["pro", "basic"], **category},
+    ]

@@ -129,6 +129,8 @@ def test_words_in_their_own_case_stay_so(tmp_path):
         ("CountVectorizer", {"tokenizer": str.split}, "a tokenizer of your own", "without tokenizer"),
         ("CountVectorizer", {"token_pattern": r"\b[a-z]{3,}\b"}, "which RE2 reads otherwise", r"the default"),
         ("CountVectorizer", {"token_pattern": r"(\w+)"}, "which RE2 reads otherwise", r"the default"),
+        ("CountVectorizer", {"token_pattern": "[a-z ]+", "ngram_range": (2, 2)}, "hold spaces", r"no space matches"),
+        ("TfidfVectorizer", {"token_pattern": "[a-z ]+", "ngram_range": (1, 2)}, "hold spaces", r"no space matches"),
     ],
 )
 def test_what_no_graph_counts_alike_is_refused_with_the_cause_and_a_way_out(name, options, cause, fix):

@@ -81,28 +81,6 @@ def test_a_record_that_is_broken_takes_no_other_with_it(tmp_path, broken):
     assert [fault[0] for fault in bad] == [f"{path.as_uri()} line 3"]
 
 
-@pytest.mark.parametrize("content", ["x,y\n1,2\n".encode("utf-16"), b"x,y\r1,2\r"])
-def test_a_header_in_another_coding_or_with_other_line_ends_says_what_is_read(tmp_path, content):
-    path = tmp_path / "rows.csv"
-    path.write_bytes(content)
-    sources = find_sources([str(path)]).files
-    with pytest.raises(BatchError) as refused:
-        select_columns(sources, ["x", "y"], {}, (), ",", 10)
-    assert "UTF-8" in refused.value.fix
-
-
-def test_a_header_that_is_missing_or_says_a_name_twice_is_no_job(tmp_path):
-    for text, reason in (
-        ("", "no header"),
-        ("a,a\n1,2\n", "two columns have the same name"),
-        ('"a\n1\n', "can't be read"),
-    ):
-        path = tmp_path / "rows.csv"
-        path.write_text(text)
-        with pytest.raises(BatchError, match=reason):
-            list(chunks(find_sources([str(path)]).files[0], NUMBERS))
-
-
 fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=6)
 
 
