@@ -123,6 +123,28 @@ class ExplainedForm(EvidenceForm):
     sensitivity: Sensitivity | UnsetType | None = UNSET
 
 
+class Setting(msgspec.Struct):
+    """How a graph runs: threads a session, rows a batch."""
+
+    threads: int
+    batch: int
+
+
+class Timing(Setting):
+    """The median time of a row of a variant, or of torch, in ms."""
+
+    variant: str
+    ms: float
+
+
+class TimedForm(msgspec.Struct):
+    """What the file beside an archive has besides: times of the machine that exported it."""
+
+    summary: SummaryForm
+    served: Setting
+    timings: list[Timing]
+
+
 def check_form(evidence: Any, where: str) -> None:
     """Raise ArchiveError, which names the first part that has another form."""
     try:

@@ -8,17 +8,22 @@ from typing import Any
 import msgspec
 
 from .evidence import describe_proof, in_words, proof_of
+from .evidence_form import TimedForm
 from .read import Summary
 
 
 def read_timed_evidence(summary: Summary) -> dict[str, Any] | None:
-    """Return the evidence with times that export left beside the archive; None without it, or if it is another's."""
+    """Return the evidence with times that export left beside the archive.
+
+    None without it, if it has no times as an export writes them, or if it is another archive's.
+    """
     beside = summary.path.with_suffix(".evidence.json")
     try:
-        document = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+        document: dict[str, Any] = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
+        timed = msgspec.convert(document, TimedForm)
     except (OSError, msgspec.DecodeError):
         return None
-    same = document.get("summary", {}).get("model_sha256") == summary.evidence["summary"].get("model_sha256")
+    same = timed.summary.model_sha256 == summary.evidence["summary"].get("model_sha256", msgspec.UNSET)
     return document if same else None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from onnxserve.archive import Summary, summarise
 from onnxserve.archive.evidence_form import check_form
-from onnxserve.archive.explanation import explain_choice, variant_rows
+from onnxserve.archive.explanation import explain_choice, read_timed_evidence, times, variant_rows
 from onnxserve.errors import ArchiveError
 
 PAIRED = {"accuracy": 0.9, "reference_accuracy": 0.91, "drop": 0.01, "bound": 0.02, "flips": 0.03}
@@ -89,5 +89,21 @@ def test_a_number_that_json_does_not_have_is_unknown(summary):
     "part", [{"certify": 5}, {"certify": {"earlier": [{}]}}, {"sensitivity": {"damage": [1]}}, {"sensitivity": [1]}]
 )
 def test_parts_that_only_words_are_made_of_have_a_form_too(part):
-    with pytest.raises(ArchiveError, match=rf"another form: .*{next(iter(part))}"):
+    with pytest.raises(ArchiveError, match=rf"as an export writes it: .*{next(iter(part))}"):
         check_form({**document_of({}), **part}, "circle.mar")
+
+
+def test_times_are_read_from_beside_an_archive_unless_they_are_damaged(summary, tmp_path):
+    summary = replace(summary, path=tmp_path / "circle-1.0.0.mar")
+    timing = {"variant": "fp32", "threads": 1, "batch": 2, "ms": 0.5}
+    document = {**summary.evidence, "served": {"threads": 1, "batch": 2}, "timings": [timing]}
+    beside = summary.path.with_suffix(".evidence.json")
+    beside.write_bytes(msgspec.json.encode(document))
+    assert times(read_timed_evidence(summary)) == {"fp32": 0.5}
+    others = {**summary.evidence["summary"], "model_sha256": "f" * 64}
+    for damage in ({"served": 1}, {"timings": [{**timing, "ms": "fast"}]}, {"summary": 5}, {"summary": others}):
+        beside.write_bytes(msgspec.json.encode({**document, **damage}))
+        assert read_timed_evidence(summary) is None
+    for missing in ("served", "timings"):
+        beside.write_bytes(msgspec.json.encode({name: value for name, value in document.items() if name != missing}))
+        assert times(read_timed_evidence(summary)) == {}
