@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ from tests.helpers.once import create_once
 # times as long for models as small as these. Java's second compiler costs servers that live for seconds more than it
 # saves.
 os.environ |= {"OMP_NUM_THREADS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+
+# Whoever starts the tests, such as a shell in the background, may have them ignore these signals, which the processes
+# that tests start would inherit.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # The processes of a run take files in this order, and end at about the same time if the longest ones come first.
 TESTS = Path(__file__).parent

@@ -141,7 +141,7 @@ class TimedForm(msgspec.Struct):
     """What the file beside an archive has besides: times of the machine that exported it."""
 
     summary: SummaryForm
-    served: Setting
+    setting: Setting = msgspec.field(name="served")
     timings: list[Timing]
 
 

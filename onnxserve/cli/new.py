@@ -24,8 +24,8 @@ def new(
     task: Annotated[
         str,
         typer.Option(
-            help="classification, multilabel, regression, embedding or raw; for text also tokens and rerank, for image "
-            "detection and segmentation. By default the kind's first."
+            help="Task: classification, multilabel, regression, embedding or raw; for text also tokens and rerank, for "
+            "image detection and segmentation. By default the kind's first."
         ),
     ] = "",
     *,

@@ -89,12 +89,12 @@ def test_shifted_rows_raise_an_alarm_in_every_window():
 
 
 def test_labels_that_no_row_of_the_proof_got_are_not_compared():
-    told: list[str] = []
+    compared: list[str] = []
     measured = Profile(10, {"x": Measure((0.0,), (5, 5))}, {"cat": 0, "dog": 0})
-    drift = Drift(measured, lambda name, _: told.append(name), lambda _: None)
+    drift = Drift(measured, lambda name, _: compared.append(name), lambda _: None)
     drift.add([[1.0], [-1.0]], [{"label": "cat", "score": 1.0}] * 2, Rows(Classification()))
     assert drift.close_window() == 1.0
-    assert told == ["x"]
+    assert compared == ["x"]
 
 
 def test_batches_are_passed_over_when_many_come():
