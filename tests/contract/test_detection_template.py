@@ -43,7 +43,9 @@ def test_the_proof_rows_have_every_output_as_the_source_gave_it(exported):
     assert list(row.outputs) == ["boxes", "scores"]
     assert row.outputs["boxes"].array().shape == (64, 4)
     assert isinstance(row.outputs["boxes"], ProofArray)
-    assert row.outputs["boxes"].array() == pytest.approx(exported.reference["boxes"][0])
+    boxes = row.outputs["boxes"].array()
+    # The rows of the proof are some of the certify rows, in another order.
+    assert [boxes == pytest.approx(reference) for reference in exported.reference["boxes"]].count(True) == 1
 
 
 def test_the_profile_has_the_scores_and_numbers_of_objects(exported):
