@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import onnxserve
 from onnxserve.errors import ReleaseError, RowError, ServerError
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.certificates import Authority
+from tests.helpers.forked import close_in_a_copy
 from tests.helpers.plain_http import get
 from tests.helpers.waiting import wait_for
 
@@ -165,13 +165,7 @@ def test_a_folder_has_one_server_at_a_time_and_keeps_what_was_decided(archive, n
 
 
 def test_a_copy_of_the_program_that_ends_leaves_its_server(server):
-    child = os.fork()
-    if child == 0:
-        try:
-            server.close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    close_in_a_copy(server)
     assert server.predict("circle", ROWS[:1])[0]["label"] == "inside"
     assert server.state.is_dir()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import pytest
 import onnxserve
 from onnxserve.api.server import Server, link_archives
 from onnxserve.errors import ArchiveError, RowError, ServerError
+from tests.helpers.forked import close_in_a_copy
 from tests.helpers.handler_transport import HandlerTransport, client_of
 from tests.helpers.inference import table_handler
 
@@ -109,13 +109,7 @@ def test_a_copy_of_the_program_leaves_the_folder_to_the_program(tmp_path):
     folder = tmp_path / "server"
     folder.mkdir()
     server = Server(process_of_no_server(), folder)
-    child = os.fork()
-    if child == 0:
-        try:
-            server.close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    close_in_a_copy(server)
     assert folder.is_dir()
     server.close()
     assert not folder.exists()
