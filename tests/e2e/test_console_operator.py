@@ -15,7 +15,7 @@ from onnxserve.admin.version_page import read_documents
 from onnxserve_handlers.telemetry.drift import Drift, Profile
 from onnxserve_handlers.telemetry.metrics import VARIABLE, window_file
 from tests.helpers.administration import Administered, administered
-from tests.helpers.browser import HOLD, LET_GO, WAIT_S, chromium, open_hash, text, texts, violations, wait_text
+from tests.helpers.browser import HOLD, LET_GO, WAIT_S, chromium, open_hash, press, text, texts, violations, wait_text
 from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running, running
@@ -47,7 +47,15 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def page(browser: webdriver.Chrome, console: Administered) -> webdriver.Chrome:
+def steady(server: Running, console: Administered) -> Iterator[None]:
+    """The model's roles are after a test as before, also if it fails."""
+    roles = server.release.role_store.roles
+    yield
+    server.release.role_store.move(lambda _: roles)
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, console: Administered, steady: None) -> webdriver.Chrome:
     """The page of the model, where nobody has signed in."""
     browser.get("about:blank")
     browser.get(f"{console.console}/console/#/models/circle")
@@ -65,15 +73,6 @@ def operator(page: webdriver.Chrome, console: Administered) -> webdriver.Chrome:
 def sign_in(page: webdriver.Chrome, key: str) -> None:
     page.find_element(By.ID, "operator").click()
     page.find_element(By.ID, "operator-key").send_keys(key, Keys.ENTER)
-
-
-def press(page: webdriver.Chrome, words: str) -> None:
-    """Click the button with these words that is shown."""
-    script = (
-        "return [...document.querySelectorAll('button')].find((b) => b.textContent === arguments[0] && b.offsetParent)"
-    )
-    wait_for(lambda: page.execute_script(script, words), WAIT_S)
-    page.execute_script(script, words).click()
 
 
 def wait_tags(page: webdriver.Chrome, tags: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from axe_selenium_python import Axe
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -23,6 +23,10 @@ window.fetch = (address, options) => {
   if (!address.startsWith(start) || window.letGo) return send(address, options);
   return new Promise((answer) => { window.letGo = () => send(address, options).then(answer); });
 };
+"""
+SHOWN = """
+const node = document.querySelector(arguments[0]);
+return node && node.checkVisibility() ? node.innerText.trim() : '';
 """
 LET_GO = "const [done] = arguments; window.letGo().then(() => setTimeout(done, 500));"
 
@@ -48,8 +52,8 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 def text(page: webdriver.Chrome, selector: str) -> str:
-    """Return the text of an element."""
-    content: str = page.find_element(By.CSS_SELECTOR, selector).text
+    """Return what the first such element shows, empty if there is none: read at one moment, as `texts` does."""
+    content: str = page.execute_script(SHOWN, selector)
     return content
 
 
@@ -62,10 +66,27 @@ def texts(page: webdriver.Chrome, selector: str) -> list[str]:
 
 def wait_text(page: webdriver.Chrome, selector: str, part: str) -> str:
     """Wait until the text of the first such element has a part; return the text."""
-    WebDriverWait(page, WAIT_S, ignored_exceptions=[StaleElementReferenceException, NoSuchElementException]).until(
-        lambda driver: part in text(driver, selector), f"{selector} never said {part}"
+
+    def content(driver: webdriver.Chrome) -> str:
+        shown = text(driver, selector)
+        return shown if part in shown else ""
+
+    return WebDriverWait(page, WAIT_S).until(content, f"{selector} never said {part}")
+
+
+def press(page: webdriver.Chrome, words: str) -> None:
+    """Click the button with these words that is shown; once more if the page draws it anew meanwhile."""
+    script = (
+        "return [...document.querySelectorAll('button')].find((b) => b.textContent === arguments[0] && b.offsetParent)"
     )
-    return text(page, selector)
+
+    def click(driver: webdriver.Chrome) -> bool:
+        button = driver.execute_script(script, words)
+        if button:
+            button.click()
+        return bool(button)
+
+    WebDriverWait(page, WAIT_S, ignored_exceptions=[StaleElementReferenceException]).until(click, f"no button {words}")
 
 
 def open_hash(page: webdriver.Chrome, address: str) -> None:
