@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from axe_selenium_python import Axe
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -24,11 +24,13 @@ window.fetch = (address, options) => {
   return new Promise((answer) => { window.letGo = () => send(address, options).then(answer); });
 };
 """
+LET_GO = "const [done] = arguments; window.letGo().then(() => setTimeout(done, 500));"
+
+# What an element shows; null where there is none.
 SHOWN = """
 const node = document.querySelector(arguments[0]);
-return node && node.checkVisibility() ? node.innerText.trim() : '';
+return node && (node.checkVisibility() ? node.innerText.trim() : '');
 """
-LET_GO = "const [done] = arguments; window.letGo().then(() => setTimeout(done, 500));"
 
 
 @contextlib.contextmanager
@@ -52,8 +54,10 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 def text(page: webdriver.Chrome, selector: str) -> str:
-    """Return what the first such element shows, empty if there is none: read at one moment, as `texts` does."""
-    content: str = page.execute_script(SHOWN, selector)
+    """Return what the first such element shows, read at one moment, as `texts` does; it must be there."""
+    content: str | None = page.execute_script(SHOWN, selector)
+    if content is None:
+        raise NoSuchElementException(selector)
     return content
 
 
@@ -71,7 +75,8 @@ def wait_text(page: webdriver.Chrome, selector: str, part: str) -> str:
         shown = text(driver, selector)
         return shown if part in shown else ""
 
-    return WebDriverWait(page, WAIT_S).until(content, f"{selector} never said {part}")
+    waiting = WebDriverWait(page, WAIT_S, ignored_exceptions=[NoSuchElementException])
+    return waiting.until(content, f"{selector} never said {part}")
 
 
 def press(page: webdriver.Chrome, words: str) -> None:
