@@ -26,12 +26,12 @@ def without_target(model: Any) -> tuple[Any, Any]:
     """Return a model that ends in the regressor itself, and the transformer of its target; None without one."""
     if type(model).__name__ == TARGET:
         return model.regressor_, model.transformer_
-    last = model.steps[-1] if hasattr(model, "steps") else ("", None)
-    if type(last[1]).__name__ != TARGET:
+    if not hasattr(model, "steps") or type(model.steps[-1][1]).__name__ != TARGET:
         return model, None
     model = copy.copy(model)
-    model.steps = [*model.steps[:-1], (last[0], last[1].regressor_)]
-    return model, last[1].transformer_
+    *before, (name, last) = model.steps
+    model.steps = [*before, (name, last.regressor_)]
+    return model, last.transformer_
 
 
 def target_fault(model: Any) -> Iterator[tuple[str, str]]:
