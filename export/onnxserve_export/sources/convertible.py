@@ -6,12 +6,15 @@ import copy
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from .functions import is_function, write_function
 from .model_parts import parts
 from .pipeline_columns import is_vectoriser, name_columns, voters
 from .text_imputers import is_text_imputer, leave_out_text_imputers
 from .word_graphs import write_words
+
+DENSE = "onehot-dense"
 
 
 def convertible(model: Any) -> Any:
@@ -33,9 +36,31 @@ def convertible(model: Any) -> Any:
             write_words(part)
         if is_function(part):
             write_function(part)
+        if is_selector_of_first(part):
+            part.onnx_converter = lambda: _convert_first
+        if is_sparse(part):
+            part.encode = DENSE
     return model
 
 
 def _changes(part: Any) -> bool:
     has_own_field = any(hasattr(part, field) for field in ("transformers_", "sublinear_tf"))
-    return has_own_field or any(is_it(part) for is_it in (is_vectoriser, is_text_imputer, is_function, voters))
+    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse)
+    return has_own_field or any(is_it(part) for is_it in kinds)
+
+
+def is_sparse(part: Any) -> bool:
+    """Return whether a step gives bins as sparse columns; the converter knows dense ones, of equal values."""
+    return type(part).__name__ == "KBinsDiscretizer" and part.encode == "onehot"
+
+
+def is_selector_of_first(part: Any) -> bool:
+    """Return whether a step keeps the first column alone, for which the converter writes an invalid node."""
+    return hasattr(part, "get_support") and hasattr(part, "transform") and [*part.get_support(indices=True)] == [0]
+
+
+def _convert_first(scope: Any, operator: Any, container: Any) -> None:
+    """Write the node that keeps the first column, as a converter of skl2onnx does."""
+    place = scope.get_unique_variable_name("first")
+    container.add_initializer(place, TensorProto.INT64, [1], [0])
+    container.add_node("Gather", [operator.inputs[0].full_name, place], operator.outputs[0].full_name, axis=1)

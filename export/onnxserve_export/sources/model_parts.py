@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+TARGET = "TransformedTargetRegressor"
 FITTED_IN_PLACE = ("steps", "transformer_list")  # other fitted fields end with an underscore
 
 
@@ -53,5 +54,10 @@ def is_estimator(value: Any) -> bool:
 
 
 def steps_of(part: Any) -> list[Any]:
-    """Return the steps of a pipeline in their order; a model that is no pipeline is its only step."""
+    """Return the steps of a pipeline in their order; a model that is no pipeline is its only step.
+
+    A regressor of a transformed target reads its columns as the regressor within it does.
+    """
+    if type(part).__name__ == TARGET:
+        return steps_of(part.regressor_)
     return [step for _, step in part.steps] if hasattr(part, "steps") else [part]

@@ -17,7 +17,8 @@ import onnx
 from onnxserve_export.arrays import Arrays
 
 from .convertible import convertible
-from .model_parts import parts
+from .model_parts import parts, steps_of
+from .target_transform import turn_back, without_target
 from .vectorisers import word_options
 
 OPSET = {"": 20, "ai.onnx.ml": 3}
@@ -75,6 +76,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     from skl2onnx.common import data_types, tree_ensemble
 
     check_categories(model)
+    model, target = without_target(model)
     model = convertible(model)
     kinds = {
         "U": data_types.StringTensorType,
@@ -91,7 +93,7 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
         )
         for name, array in tensors.items()
     ]
-    scores = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else {}
+    scores = {id(model): {"zipmap": False}} if has_zipmap(model) else {}
     is_double = any(array.dtype == np.float64 for array in tensors.values())
     thresholds: list[float] = []
     with exact_nodes(tree_ensemble, numbering(thresholds) if is_double else round_threshold):
@@ -104,7 +106,13 @@ def convert_sklearn(model: Any, tensors: Arrays) -> onnx.ModelProto:
     for output in proto.graph.output:
         if output.name in made_by_trees and output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE:
             output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT  # of trees, whatever they compare in
+    turn_back(proto, target)
     return proto
+
+
+def has_zipmap(model: Any) -> bool:
+    """Return whether the converter would give a model's scores as mappings; those of a mixture are a tensor."""
+    return hasattr(model, "predict_proba") and not type(steps_of(model)[-1]).__name__.endswith("GaussianMixture")
 
 
 def round_down(thresholds: Any) -> Any:

@@ -15,8 +15,10 @@ from onnxserve_export.records import Range
 
 from .functions import check_functions
 from .graph_edit import feed, keep_outputs, rename
+from .model_parts import steps_of
 from .pipeline_columns import reads_texts, takes_frame
 from .predictor import is_classifier, library_of, predictor
+from .refused_steps import check_steps
 from .source import InputSpec, SourceModel
 from .tree_graphs import convert
 from .vectorisers import check_vectorisers
@@ -26,6 +28,7 @@ from .vectorisers import check_vectorisers
 warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
 
 SCORES, VALUES = "scores", "values"
+FLAT = ("SGDOneClassSVM",)  # the converter's graph gives one value a row in the shape (rows,)
 
 
 class TreeSource(SourceModel):
@@ -45,6 +48,11 @@ class TreeSource(SourceModel):
         check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
+        if self.name == "scikit-learn":
+            try:
+                check_steps(self.model)
+            except ModuleNotFoundError as error:
+                raise missing(error) from error
 
     def answer(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
@@ -75,6 +83,8 @@ class TreeSource(SourceModel):
         last = proto.graph.output[-1].name  # scores stand behind the label
         keep_outputs(proto.graph, [last])
         rename(proto.graph, last, name)
+        if type(steps_of(self.model)[-1]).__name__ in FLAT:
+            make_column(proto.graph, name)
         inputs = [value.name for value in proto.graph.input]
         dtypes = ((name, array.dtype) for name, array in example.items())
         feed(proto.graph, dict(zip(inputs, dtypes, strict=True)))
@@ -83,6 +93,15 @@ class TreeSource(SourceModel):
             for tensor, array in example.items()
             for axis_range in (Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1]))
         ]
+
+
+def make_column(graph: onnx.GraphProto, name: str) -> None:
+    """Give an output of one value a row the shape (rows, 1)."""
+    flat, shape = f"{name}_of_rows", f"{name}_shape"
+    for node in graph.node:
+        node.output[:] = [flat if output == name else output for output in node.output]
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 1]), shape))
+    graph.node.append(onnx.helper.make_node("Reshape", [flat, shape], [name]))
 
 
 def missing(error: ModuleNotFoundError) -> DefinitionError:

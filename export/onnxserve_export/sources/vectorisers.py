@@ -97,11 +97,32 @@ def _faults(step: Any) -> Iterator[tuple[str, str]]:
         yield f"{name} doesn't count words (analyzer={kind!r})", "fit it with analyzer='word'"
     elif step.token_pattern and not expression_of(step.token_pattern):
         yield f"{name} finds words by {step.token_pattern!r}, which RE2 reads otherwise than Python", PATTERN_FIX
-    elif step.ngram_range[1] > 1 and _has_spaces(step):
+    else:
+        yield from _group_faults(step)
+
+
+def _group_faults(step: Any) -> Iterator[tuple[str, str]]:
+    """Yield what no graph does of the groups of words in a vocabulary, and the way out."""
+    name, (least, most) = type(step).__name__, step.ngram_range
+    if strange := _unreachable(step):
+        yield (
+            f"{name} never counts {strange!r} of its vocabulary, since ngram_range=({least}, {most})",
+            "fit it with a vocabulary of groups of that many words, or with the ngram_range of those that it has",
+        )
+    elif most > 1 and _has_spaces(step):
         yield (
             f"{name} counts groups of words that hold spaces themselves (token_pattern={step.token_pattern!r})",
             "fit it with ngram_range=(1, 1), or with a token_pattern that no space matches",
         )
+
+
+def _unreachable(step: Any) -> str:
+    """Return a group of the vocabulary with more or fewer words than `ngram_range` allows; empty where none is."""
+    least, most = step.ngram_range
+    if not getattr(step, "fixed_vocabulary_", False):
+        return ""
+    words = step.build_tokenizer()
+    return next((group for group in step.vocabulary_ if not least <= max(1, len(words(group))) <= most), "")
 
 
 def _has_spaces(step: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from onnxserve.errors import DefinitionError
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources.trees import TreeSource
-from onnxserve_export.sources.vectorisers import expression_of, lowered_columns
+from onnxserve_export.sources.vectorisers import check_vectorisers, expression_of, lowered_columns
 
 pytest.importorskip("skl2onnx")
 text, pipeline, linear, naive_bayes, compose = (
@@ -203,3 +203,16 @@ def test_a_model_given_a_number_in_place_of_a_text_is_told():
 )
 def test_a_pattern_of_python_is_written_for_re2_or_not_at_all(pattern, expression):
     assert expression_of(pattern) == expression
+
+
+def test_groups_of_a_given_vocabulary_that_are_never_counted_are_refused_by_name():
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    linear, pipeline = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("sklearn.pipeline")
+    for vocabulary, sizes, strange in (
+        (["good", "very good"], (1, 1), "very good"),
+        (["bad", "so bad"], (2, 2), "bad"),
+    ):
+        step = text.CountVectorizer(vocabulary=vocabulary, ngram_range=sizes)
+        model = pipeline.make_pipeline(step, linear.LogisticRegression()).fit(["very good", "so bad"], [1, 0])
+        with pytest.raises(DefinitionError, match=f"never counts '{strange}'"):
+            check_vectorisers(model)

@@ -1,0 +1,106 @@
+"""Steps of scikit-learn without a right graph are refused by name before any work, and others answer as the model."""
+
+import importlib
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from onnxserve.errors import DefinitionError
+from onnxserve_export.sources.trees import TreeSource
+
+pytest.importorskip("skl2onnx")
+make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
+linear = pytest.importorskip("sklearn.linear_model")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+DRAWS = np.random.default_rng(7)
+TABLE = DRAWS.normal(size=(120, 4)).astype(np.float32)
+FLAGS = (TABLE[:, 0] + TABLE[:, 1] > 0).astype(int)
+CLASSES = np.digitize(TABLE[:, 0], [-0.5, 0.5])
+VALUES = np.exp(TABLE[:, 0] + 0.1 * TABLE[:, 1]) * 40
+
+
+def made(module, name, **options):
+    return getattr(importlib.import_module(f"sklearn.{module}"), name)(**options)
+
+
+def check_graph(model, table=TABLE):
+    source, example = TreeSource(model), {"features": table}
+    [(name, expected)] = source.answer(example).items()
+    proto, _ = source.graph(example, {})
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    [answered] = session.run([name], {session.get_inputs()[0].name: table})
+    assert answered.shape == expected.shape
+    np.testing.assert_allclose(answered, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("step", "fix"),
+    [
+        (("impute", "KNNImputer"), "fit a SimpleImputer"),
+        (("decomposition", "FactorAnalysis"), "fit a PCA"),
+        (("preprocessing", "SplineTransformer"), "fit a PolynomialFeatures"),
+        (("kernel_approximation", "RBFSampler"), "fit the model without RBFSampler"),
+    ],
+)
+def test_a_step_without_a_right_graph_is_refused_by_name_wherever_it_stands(step, fix):
+    for place in (
+        lambda inner: inner,
+        lambda inner: made("pipeline", "FeatureUnion", transformer_list=[("a", inner)]),
+        lambda inner: made("compose", "ColumnTransformer", transformers=[("a", inner, [0, 1])]),
+    ):
+        model = make_pipeline(place(made(*step)), linear.LogisticRegression()).fit(TABLE, FLAGS)
+        with pytest.raises(DefinitionError, match=f"  {step[1]}: the converter") as refusal:
+            TreeSource(model)
+        assert fix in refusal.value.fix
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "what"),
+    [
+        (made("neighbors", "RadiusNeighborsRegressor", radius=9), VALUES, "the converter's graph of it fails"),
+        (made("gaussian_process", "GaussianProcessClassifier"), CLASSES, "has 3 classes, and the conv"),
+        (
+            made("feature_selection", "RFE", estimator=linear.LogisticRegression()),
+            FLAGS,
+            "chooses columns and",
+        ),
+        (made("isotonic", "IsotonicRegression"), VALUES, "the converter doesn't know it"),
+    ],
+)
+def test_a_model_without_a_right_graph_is_refused_by_name(model, target, what):
+    table = TABLE[:, :1] if type(model).__name__ == "IsotonicRegression" else TABLE
+    with pytest.raises(DefinitionError, match=what):
+        TreeSource(model.fit(table, target))
+
+
+def test_all_steps_that_no_graph_does_are_named_at_once():
+    model = make_pipeline(made("decomposition", "NMF"), made("decomposition", "FastICA"), linear.LinearRegression())
+    with pytest.raises(DefinitionError) as refusal:
+        TreeSource(model.fit(np.abs(TABLE), VALUES))
+    assert "NMF: the converter" in str(refusal.value)
+    assert "FastICA: the converter" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["GaussianMixture", "BayesianGaussianMixture"])
+def test_a_mixture_answers_as_it_does_in_scikit_learn(name):
+    check_graph(made("mixture", name, n_components=2, random_state=0).fit(TABLE))
+
+
+def test_scores_of_a_linear_detector_of_outliers_have_one_column():
+    check_graph(made("linear_model", "SGDOneClassSVM", random_state=0).fit(TABLE))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        made("preprocessing", "KBinsDiscretizer"),
+        made("feature_selection", "SelectKBest", k=1),
+        made("feature_selection", "SelectPercentile", percentile=10),
+    ],
+)
+def test_bins_and_the_choice_of_the_first_column_alone_need_no_other_options(step):
+    model = make_pipeline(step, linear.LogisticRegression()).fit(TABLE, (TABLE[:, 0] > 0).astype(int))
+    check_graph(model)
+    assert "encode" not in vars(step) or step.encode == "onehot"  # the user's own model stays as it was
