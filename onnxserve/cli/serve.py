@@ -97,8 +97,8 @@ def next_steps(url: str, names: list[str], described: set[str]) -> str:
         lines.append('onnxserve predict sentiment "what a waste of time"')
     if first := next((name for name in names if name in described), ""):
         lines.append(f"curl {url}/v2/models/{first}")
-    else:  # a model of stock TorchServe takes the bodies that it took there
-        lines.append(f"curl --data-binary @FILE {url}/predictions/{names[0]}")
+    else:  # as it was asked on TorchServe; other flags would send a form, which TorchServe takes apart
+        lines.append(f"curl -T FILE {url}/predictions/{names[0]}")
     lines.append("onnxserve release status")
     return "\n  ".join(["try:", *lines])
 

@@ -45,7 +45,7 @@ def test_the_commands_to_try_work_for_the_models_that_are_served():
     assert "curl http://h/v2/models/segment" in ours
     migrated = serve.next_steps("http://h", ["old"], set())
     assert "/v2/" not in migrated, "its handler doesn't know the protocol, and answers 501"
-    assert "curl --data-binary @FILE http://h/predictions/old" in migrated
+    assert "curl -T FILE http://h/predictions/old" in migrated
 
 
 def test_a_model_describes_itself_if_the_handlers_of_all_its_served_versions_are_ours(monkeypatch):
