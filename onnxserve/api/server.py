@@ -169,9 +169,12 @@ def serve(
     …}` where the gateway demands keys, and `{"ca": …}` where it has a certificate. `state` is a folder that keeps
     roles, history and logs; `timeout_s` is the longest start [s].
 
-    ServerError if it can't start, if there is no archive, or if `client` can't be used; ArchiveError for a file that
-    isn't one; GatewayError for a section or a field that gateway.toml doesn't have, or if nginx isn't installed.
+    ServerError if it can't start, if there is no archive, or if `client` can't be used; ValueError and TypeError for a
+    number or a setting of `client`, or a `timeout_s`, that can't be one; ArchiveError for a file that isn't one;
+    GatewayError for a section or a field that gateway.toml doesn't have, or if nginx isn't installed. Nothing was
+    started then, or it was ended.
     """
+    options = check_arguments(client, timeout_s)
     temporary = Path(tempfile.mkdtemp(prefix="onnxserve-"))
     try:
         store = temporary / "store"
@@ -182,12 +185,21 @@ def serve(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     try:
-        server = Server(process, temporary, client)
+        server = Server(process, temporary, options)
         process.wait_ready(versions, timeout_s)
     except BaseException:
         _end(process, temporary, None, os.getpid())
         raise
     return server
+
+
+def check_arguments(client: Options | None, timeout_s: float) -> Options:
+    """Return the options of the client, which a client can be made of; the errors are those of `serve`."""
+    options = client or Options()
+    if not timeout_s > 0:
+        raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
+    Client(**options).close()
+    return options
 
 
 def link_archives(archives: PathLike | Iterable[PathLike], store: Path) -> list[Version]:

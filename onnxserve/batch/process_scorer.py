@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from onnxserve.archive.confined import python_command
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
@@ -62,7 +62,8 @@ class ScoringProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._connection, other_end = Pipe()
-        command = [sys.executable, "-m", MODULE, str(other_end.fileno())]
+        # Bad words in ONNXSERVE_CONFINE end it before it loads anything, as they end a worker.
+        command = python_command("-m", MODULE, str(other_end.fileno()))
         with other_end:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[other_end.fileno()]

@@ -76,20 +76,30 @@ def first_answers(settings: Settings, served_versions: set[tuple[str, str]]) -> 
                 out.print(shortened(f"{name} {version}: {answer['predictions'][0]}"), markup=False)
 
 
+def described_models(store: Path, served_versions: set[tuple[str, str]]) -> set[str]:
+    """Return the served models whose handler is ours in each served version, which therefore describe themselves."""
+    ours = {archive.version for archive in stored_archives(store) if archive.ours}
+    return {name for name, _ in served_versions} - {version[0] for version in served_versions - ours}
+
+
 def shortened(line: str) -> str:
     """Return the begin of a line: masks and vectors would fill the screen."""
     return line if len(line) <= WIDEST else f"{line[:WIDEST]}…"
 
 
-def next_steps(url: str, names: list[str]) -> str:
-    """Return commands to try with the models that are served."""
+def next_steps(url: str, names: list[str], described: set[str]) -> str:
+    """Return commands to try with the models that are served; only those in `described` know the V2 protocol."""
     lines = []
     if "sentiment" in names:
         lines.append(
             f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' {url}/predictions/sentiment"
         )
         lines.append('onnxserve predict sentiment "what a waste of time"')
-    lines += [f"curl {url}/v2/models/{names[0]}", "onnxserve release status"]
+    if first := next((name for name in names if name in described), ""):
+        lines.append(f"curl {url}/v2/models/{first}")
+    else:  # as it was asked on TorchServe; other flags would send a form, which TorchServe takes apart
+        lines.append(f"curl -T FILE {url}/predictions/{names[0]}")
+    lines.append("onnxserve release status")
     return "\n  ".join(["try:", *lines])
 
 
@@ -175,7 +185,8 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         url = config_of(settings).url if options.gateway else str(settings.inference)
         if options.gateway:
             out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
-        out.print(next_steps(url, sorted(name for name, _ in served_versions)), markup=False)
+        names = sorted({name for name, _ in served_versions})
+        out.print(next_steps(url, names, described_models(settings.store, served_versions)), markup=False)
         if watch is not None:
             watch()
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -59,11 +60,15 @@ ENDS = {7: (666.0, "exit code 3"), 8: (667.0, "SIGSEGV"), 200: (668.0, "exit cod
 @pytest.fixture(scope="module")
 def deadly(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive whose handler ends its process at certain rows."""
+    return with_table_code(archive, DEADLY, tmp_path_factory.mktemp("deadly"))
+
+
+def with_table_code(archive: Path, code: str, folder: Path) -> Path:
+    """Write a copy of an archive with more code in its module of tables."""
     members, manifest, _ = contents(archive)
     [name] = [name for name in members if name.endswith("/inputs/table.py")]
-    target: Path = tmp_path_factory.mktemp("deadly") / archive.name
-    write_archive(target, {**members, name: members[name] + DEADLY.encode()}, manifest)
-    return target
+    write_archive(folder / archive.name, {**members, name: members[name] + code.encode()}, manifest)
+    return folder / archive.name
 
 
 def xs(rows: int, last: int = 200) -> list[float]:
@@ -155,6 +160,41 @@ def test_a_handler_that_ends_its_process_at_every_row_ends_the_job_with_the_reas
     with pytest.raises(BatchError, match="ended its process 5 times, last: exit code 3"):
         run(deadly, path, tmp_path / "out", keep=())
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+CONNECT = """
+
+def _connects():
+    import socket
+    try:
+        socket.create_connection(("127.0.0.1", {port}), 5).close()
+    except OSError:  # no sockets of this family
+        return
+    raise SystemExit("it has a network")
+
+
+_connects()
+"""
+
+
+def test_the_process_gives_up_the_rights_that_a_worker_gives_up(archive, tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("[0.5, 0.5]\n")
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        changed = with_table_code(archive, CONNECT.format(port=somebody.getsockname()[1]), tmp_path)
+        with pytest.raises(BatchError, match="exit code 1"):
+            run(changed, path, tmp_path / "free", keep=())
+        monkeypatch.setenv("ONNXSERVE_CONFINE", "no-network")
+        run(changed, path, tmp_path / "confined", keep=())
+    assert read(tmp_path / "confined").num_rows == 1
+
+
+def test_a_process_that_cannot_be_confined_as_asked_scores_nothing(archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONNXSERVE_CONFINE", "no-sense")
+    path = tmp_path / "rows.jsonl"
+    path.write_text("[0.5, 0.5]\n")
+    with pytest.raises(BatchError, match="loading the archive ended its process: exit code 1"):
+        run(archive, path, tmp_path / "out", keep=())
 
 
 def test_an_answer_too_large_for_a_server_is_asked_for_in_halves_at_once(archive, tmp_path):

@@ -150,3 +150,22 @@ def test_a_file_that_is_no_archive_starts_nothing(tmp_path):
     (tmp_path / "text.mar").write_text("text")
     with pytest.raises(ArchiveError, match="not an archive"):
         onnxserve.serve(tmp_path / "text.mar")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"client": {"timeout_s": 0}}, ValueError, "timeout_s must be above 0, got 0"),
+        ({"client": {"concurrency": -1}}, ValueError, "concurrency must be above 0"),
+        ({"client": {"colour": "red"}}, TypeError, "colour"),
+        ({"timeout_s": 0}, ValueError, "timeout_s must be above 0, got 0"),
+        ({"timeout_s": float("nan")}, ValueError, "timeout_s must be above 0, got nan"),
+    ],
+)
+def test_arguments_are_refused_before_anything_is_started(arguments, error, message, archive, monkeypatch):
+    def start_process(*_: object) -> None:
+        pytest.fail("a server was started")
+
+    monkeypatch.setattr("onnxserve.api.server.start_process", start_process)
+    with pytest.raises(error, match=message):
+        onnxserve.serve(archive, **arguments)

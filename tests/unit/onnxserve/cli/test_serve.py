@@ -38,3 +38,24 @@ def test_of_a_long_first_answer_its_begin_is_shown(monkeypatch, capsys):
     assert printed.startswith("cut 1.0: {'embedding': [0.5, 0.5")
     assert printed.endswith("…")
     assert len(printed) == serve.WIDEST + 1
+
+
+def test_the_commands_to_try_work_for_the_models_that_are_served():
+    ours = serve.next_steps("http://h", ["old", "segment"], {"segment"})
+    assert "curl http://h/v2/models/segment" in ours
+    migrated = serve.next_steps("http://h", ["old"], set())
+    assert "/v2/" not in migrated, "its handler doesn't know the protocol, and answers 501"
+    assert "curl -T FILE http://h/predictions/old" in migrated
+
+
+def test_a_model_describes_itself_if_the_handlers_of_all_its_served_versions_are_ours(monkeypatch):
+    stored = [
+        StoredArchive(Path("a.mar"), ("mixed", "1.0"), ours=False),
+        StoredArchive(Path("b.mar"), ("mixed", "2.0"), ours=True),
+        StoredArchive(Path("c.mar"), ("new", "1.0"), ours=True),
+        StoredArchive(Path("d.mar"), None, ours=False),
+    ]
+    monkeypatch.setattr(serve, "stored_archives", lambda _: stored)
+    served = {("mixed", "1.0"), ("mixed", "2.0"), ("new", "1.0")}
+    assert serve.described_models(Path(), served) == {"new"}
+    assert serve.described_models(Path(), served - {("mixed", "1.0")}) == {"mixed", "new"}
