@@ -98,12 +98,12 @@ def import_model(  # noqa: PLR0913 - each is a flag
     for line in lines_of(imported):
         console.print(line, markup=False)
     document = {"folder": str(imported.folder), "version": imported.definition.version}
-    command = f"onnxserve export {quote(str(imported.folder))}"
+    unproven = unproven or not (imported.has_rows or draft)
+    command = export_command(imported.folder, store, trust=trust, unproven=unproven)
     if no_export:
         show_lines(document, str(imported.folder), f"then: {command}", as_json=as_json)
         return
     server_stores = server_stores_of(settings_from(state=state))
-    unproven = unproven or not (imported.has_rows or draft)
     try:
         work = run_export(
             imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
@@ -120,6 +120,14 @@ def import_model(  # noqa: PLR0913 - each is a flag
         f"after a change of {imported.folder / 'model.toml'}: {command}",
         as_json=as_json,
     )
+
+
+def export_command(folder: Path, store: Path, *, trust: bool, unproven: bool) -> str:
+    """Return the command that exports the folder again, with the flags that the import had or implied."""
+    flags = [flag for flag, on in (("--trust", trust), ("--unproven", unproven)) if on]
+    if store != Path("model_store"):
+        flags += ["--store", quote(str(store))]
+    return " ".join(["onnxserve export", quote(str(folder)), *flags])
 
 
 def lines_of(imported: Imported) -> list[str]:

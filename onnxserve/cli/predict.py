@@ -21,7 +21,10 @@ from .groups import root
 from .server import Ca, Config, GatewayFile, Key, State, Url, settings_from
 
 ANSWER_S = 60.0
-NO_ANSWER = "start the server with `onnxserve serve`; --direct asks TorchServe without a gateway"
+NO_ANSWER = (
+    "start the server with `onnxserve serve`; name a server at another address with --url; "
+    "--direct asks TorchServe without a gateway"
+)
 
 
 def ask(  # noqa: PLR0913 - all but four are optional
