@@ -97,7 +97,7 @@ def test_the_one_file_runs_under_a_real_server_with_nothing_of_ours_to_import(tm
     )
     instances, labels = golden("segment")
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             assert time.monotonic() < deadline
             with contextlib.suppress(httpx.HTTPError):

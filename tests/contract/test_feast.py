@@ -149,7 +149,7 @@ def test_skew_is_found_and_a_load_mends_it(tmp_path):
             write(folder, stamp + timedelta(hours=1), 6.0)
             assert differences() == ["x of (1,): online 5.0, offline 6.0"]
             load(repo)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while differences() and time.monotonic() < deadline:
                 time.sleep(0.5)
             assert differences() == []

@@ -23,7 +23,7 @@ from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.upstream import versioned
 from tests.helpers.waiting import wait_for
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 def stopping(client: Client) -> threading.Thread:

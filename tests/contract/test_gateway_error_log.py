@@ -10,10 +10,11 @@ import pytest
 from onnxserve.gateway.config import Limits
 from onnxserve.gateway.error_log import error_log, without_request
 from onnxserve.gateway.gateway import ERROR_LOG
-from tests.helpers.gateway import opened, soon
+from tests.helpers.gateway import opened
 from tests.helpers.observed import observing
 from tests.helpers.raw import post_bytes, raw_connection
 from tests.helpers.secrets import SECRET
+from tests.helpers.waiting import wait_for
 
 EJECTED = "onnxserve_gateway_ejections_total"
 FORGED = '{"event":"ejected","model":"made-up","version":"9"}'
@@ -26,7 +27,7 @@ def test_what_nginx_fails_with_is_logged_without_query_host_and_referer(client):
     answer = client.post(path, b"x" * 2000, referer=f"http://a/?b={SECRET}", host=f"{SECRET}.example")
     assert answer.status_code == 413
     log = client.gateway.run / ERROR_LOG
-    soon(lambda: "too large body" in log.read_text())
+    wait_for(lambda: "too large body" in log.read_text())
     assert 'client: 127.0.0.1, request: "POST /predictions/demo"' in log.read_text()
     files = [path for path in client.gateway.run.rglob("*") if path.is_file()]
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
@@ -40,7 +41,7 @@ def test_no_client_can_write_an_event_into_the_log(client):
                 answer = raw.ask(post_bytes(path, b"x" * 2000))
                 assert answer is not None
                 assert answer.status == 413
-        soon(lambda: (client.gateway.run / ERROR_LOG).read_text().count("too large body") == 3)
+        wait_for(lambda: (client.gateway.run / ERROR_LOG).read_text().count("too large body") == 3)
         watched.observer.look()
         assert not [values for values in watched.samples(lambda _: True) if values[0] == EJECTED]
 

@@ -18,7 +18,7 @@ from onnxserve.gateway import Roles
 from onnxserve.gateway.config import Auth, Guard, Limits
 from onnxserve.gateway.keys import Key, add
 from onnxserve.gateway.roles import Canary
-from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of
+from tests.helpers.gateway import STABLE, WAIT_S, Client, client_of, config, gateway_of
 from tests.helpers.messages import SERVICE, kind, message_of
 
 ASKED = {"name": "features", "datatype": "FP32", "shape": [1, 2], "contents": {"fp32_contents": [1, 2]}}
@@ -224,7 +224,7 @@ def test_what_a_call_was_told_is_judged_like_any_other_answer(client, upstream):
     client.set_roles(canary=Canary("2.0", 50.0))
     upstream.headers |= {"x-onnxserve-said": '[{"label":"x","score":0.123456}]'}
     infer(client)
-    path, deadline = client.gateway.run / "observations.log", time.monotonic() + 15
+    path, deadline = client.gateway.run / "observations.log", time.monotonic() + WAIT_S
     while not path.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     [observed] = json.loads(json.loads(path.read_text())["said"])

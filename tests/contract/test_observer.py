@@ -24,7 +24,7 @@ from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.disk import filled, small_disk
 from tests.helpers.gateway import STABLE, Client, client_of, config, gateway_of, opened
-from tests.helpers.observed import Samples, observing
+from tests.helpers.observed import WAIT_S, Samples, observing
 from tests.helpers.upstream import versioned
 from tests.helpers.waiting import wait_for
 
@@ -122,7 +122,7 @@ def test_a_full_disk_costs_counts_and_neither_requests_nor_what_comes_later(upst
                     watched.observer.look()
                     time.sleep(1)  # nginx writes its log once a second
             before = total(watched.samples(lambda _: True), REQUESTS)
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + WAIT_S
             while total(counts := watched.samples(lambda _: True), REQUESTS) <= before and time.monotonic() < deadline:
                 assert client.post().status_code == 200
             assert total(counts, REQUESTS) > before
@@ -148,7 +148,7 @@ def test_the_failures_of_a_canary_are_seen_though_clients_see_none(client, upstr
     answers = [client.post() for _ in range(40)]
     assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, "1.0")}
     seen: list[Observation] = []
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + WAIT_S
     while sum(answer.version == "1.0" for answer in seen) < 40 and time.monotonic() < deadline:
         seen += tail.read()
         time.sleep(0.1)
@@ -233,7 +233,7 @@ def test_the_consoles_charts_get_the_steps_that_have_ended(client):
             versions = plain_http.get(address + query).raise_for_status().json()["versions"]
             return [point for version in versions if version["version"] == "1.0" for point in version["points"]]
 
-        wait_for(lambda: sum(answers for _, answers, *_ in points()) == 3, 30)
+        wait_for(lambda: sum(answers for _, answers, *_ in points()) == 3)
         [*_, (last, _, failed, refused, median, _, slowest)] = points()
         assert (failed, refused) == (0, 0)
         assert 0 <= median <= slowest < 20

@@ -17,6 +17,7 @@ import pytest
 
 from onnxserve.torchserve import free_ports
 from tests.helpers.frontend import FAST, ROOT, Worker, batch_frame, integer, load_frame, plain, request, started, text
+from tests.helpers.waiting import wait_for
 
 HANDLER = """
 import sys
@@ -179,18 +180,21 @@ def test_it_listens_on_tcp_too(folder):
 
 def test_async_communication_is_refused(folder):
     command = [sys.executable, str(FAST), "--sock-type", "unix", "--sock-name", str(folder / "s.1"), "--async"]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert completed.returncode == 1
     assert "asyncCommunication is not supported" in completed.stdout
 
 
 def test_metrics_are_printed_at_most_once_a_second_and_when_idle(worker):
-    end = time.monotonic() + 2.2
-    while time.monotonic() < end:
+    def printed() -> int:
+        return sum(line.startswith("[METRICS]PredictionTime") for line in worker.output)
+
+    began = time.monotonic()
+    while time.monotonic() < began + 2.2:
         worker.ask(batch_frame(plain("a", b"x")))
     time.sleep(1.2)
-    printed = [line for line in worker.output if line.startswith("[METRICS]PredictionTime")]
-    assert 2 <= len(printed) <= 4
+    wait_for(lambda: printed() >= 2)
+    assert printed() <= time.monotonic() - began + 1
 
 
 def test_it_needs_nothing_but_the_standard_library_and_little_memory(tmp_path):

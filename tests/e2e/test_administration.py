@@ -54,7 +54,7 @@ def test_live_rows_are_shown_in_the_bins_of_the_profile_and_logged_rows_to_opera
         server.predictions("circle", [[draw.random(), draw.random()] for _ in range(ROWS)])
         return page(console)["window"]
 
-    wait_for(window, 120)
+    wait_for(window)
     shown = page(console)
     profile, seen = shown["profile"], shown["window"]
     assert (seen["workers"], seen["rows"] >= 2_000) == (1, True)
@@ -63,7 +63,7 @@ def test_live_rows_are_shown_in_the_bins_of_the_profile_and_logged_rows_to_opera
         assert len(counts) == len(profile["measures"][name]["counts"])
         assert sum(counts) == seen["rows"], name
     assert sum(seen["labels"].values()) + seen["unknown"] == seen["rows"]
-    wait_for(lambda: console.get("predictions", key, model="circle", version="1.0.0").json()["rows"], 60)
+    wait_for(lambda: console.get("predictions", key, model="circle", version="1.0.0").json()["rows"])
     row = console.get("predictions", key, model="circle", version="1.0.0").json()["rows"][0]
     assert json.loads(row["input"]).keys() == {"x", "y"}
     assert row["label"] in ("inside", "outside")

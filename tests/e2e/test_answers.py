@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +14,10 @@ import pytest
 from onnxserve.gateway import Canary
 from onnxserve.gateway.config import Guard
 from onnxserve.release.observations import NAME
-from tests.helpers.gateway import WAIT_S, TorchServeClient, gateway_before
+from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.messages import SERVICE, kind, message_of
 from tests.helpers.torchserve import running
+from tests.helpers.waiting import wait_for
 
 ROW = [0.0, 0.123456]
 TENSOR = {"name": "features", "datatype": "FP32", "shape": [1, 2]}
@@ -72,10 +72,11 @@ def test_a_limited_client_gets_two_decimals_in_every_form(gateway):
 def test_whole_scores_are_noted_while_a_canary_runs(gateway):
     gateway.server.release.canary("circle", Canary("2.0.0", 50))
     path = gateway.running.gateway.run / NAME
-    assert gateway.post("/predictions/circle", json.dumps(ROW).encode()).status_code == 200
-    deadline = time.monotonic() + WAIT_S
-    while not path.read_text() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    try:
+        assert gateway.post("/predictions/circle", json.dumps(ROW).encode()).status_code == 200
+        wait_for(path.read_text)
+    finally:
+        gateway.server.release.rollback("circle")
     [note] = json.loads(json.loads(path.read_text().splitlines()[0])["said"])
     assert set(note) == {"label", "score"}
     assert not short(note["score"])

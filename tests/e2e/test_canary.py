@@ -14,7 +14,7 @@ from onnxserve.release.controller import Controller
 from tests.helpers.gateway import TorchServeClient, gateway_before
 from tests.helpers.torchserve import running
 
-WAIT_S = 90
+WAIT_S = 180
 LEAST_TRIES = 3  # failures.js allows so many whatever the budget
 HARMS = {
     "2.0.0": ("errors", "raise RuntimeError('out of order')"),

@@ -236,7 +236,7 @@ def test_a_phone_shows_all_of_the_page_without_scrolling_sideways(page, address)
         open_hash(page, address)
         if address != "#/":
             wait_for(lambda: len(texts(page, "#model figure")) > 4, WAIT_S)
-        wait_for(lambda: page.execute_script(WIDE) == [], 20)
+        wait_for(lambda: page.execute_script(WIDE) == [], WAIT_S)
         assert page.execute_script("return document.documentElement.scrollWidth") <= 360
         assert violations(page) == ""
 

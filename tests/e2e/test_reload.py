@@ -72,21 +72,21 @@ def test_an_edit_is_served_without_a_failed_request_and_a_mistake_leaves_what_se
         wider = source.replace("< 1]", "< 4]")
         assert wider != source
         (model / "model.py").write_text(wider)
-        wait_for(lambda: reloads(server, "serving"), 120)
-        wait_for(lambda: client.answers[-1][1:] == ("1.0.0.2", "inside"), 30)
+        wait_for(lambda: reloads(server, "serving"))
+        wait_for(lambda: client.answers[-1][1:] == ("1.0.0.2", "inside"))
         [edited] = reloads(server, "serving")
         assert edited.startswith("circle 1.0.0.2 after ")
 
         (model / "model.py").write_text("def load(:\n")
-        wait_for(lambda: reloads(server, "failed"), 120)
+        wait_for(lambda: reloads(server, "failed"))
         [failed] = reloads(server, "failed")
         assert "what is served stays as it is" in failed
         assert "SyntaxError: invalid syntax" in failed
         assert f"where: {model / 'model.py'}:1" in failed
         assert "Traceback" not in failed
-        wait_for(lambda: [state.version for state in server.release.status("circle")] == ["1.0.0.2"], 30)
+        wait_for(lambda: [state.version for state in server.release.status("circle")] == ["1.0.0.2"])
         count = len(client.answers)
-        wait_for(lambda: len(client.answers) > count + 5, 30)
+        wait_for(lambda: len(client.answers) > count + 5)
     assert {status for status, _, _ in client.answers} == {200}
     versions = [version for _, version, _ in client.answers]
     assert versions == sorted(versions)

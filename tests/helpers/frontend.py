@@ -82,11 +82,11 @@ class Worker:
             received += self._field()
         return received + END
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Return the exit status."""
         return self.process.wait(timeout)
 
-    def has_printed(self, text: str, timeout: float = 10) -> bool:
+    def has_printed(self, text: str, timeout: float = 60) -> bool:
         """Return whether a line with this text is printed in time."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

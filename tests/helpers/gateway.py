@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ DIGESTS = {"1.0": "a" * 64, "2.0": "b" * 64}
 STABLE = Model(DIGESTS, "1.0")
 BODY = b"[1, 2]"
 JSON = {"content-type": "application/json"}
-SOON_S = 5.0
 WAIT_S = 60.0
 GENERATIONS = itertools.count(2)
 
@@ -53,7 +52,7 @@ class Client:
     def __init__(self, running: RunningGateway) -> None:
         self.running = running
         self.gateway = running.gateway
-        self.http = plain_http.client(base_url=self.gateway.url, timeout=20)
+        self.http = plain_http.client(base_url=self.gateway.url, timeout=WAIT_S)
 
     @property
     def url(self) -> str:
@@ -79,7 +78,7 @@ class Client:
         return self._lines("observations.log", count)
 
     def _lines(self, name: str, count: int) -> list[dict[str, Any]]:
-        path, deadline = self.gateway.run / name, time.monotonic() + 15
+        path, deadline = self.gateway.run / name, time.monotonic() + WAIT_S
         while len(path.read_text().splitlines()) < count and time.monotonic() < deadline:
             time.sleep(0.2)
         return [json.loads(line) for line in path.read_text().splitlines()]
@@ -164,13 +163,6 @@ def wait_answers(load: Load, version: str, more: int = 50) -> None:
     while load.answers[200, version] < target:
         assert time.monotonic() < deadline, load.answers
         time.sleep(0.02)
-
-
-def soon(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def call(client: Client, **metadata: str) -> grpc.StatusCode:

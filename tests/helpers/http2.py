@@ -109,7 +109,7 @@ class Http2:
 
 
 @contextlib.contextmanager
-def http2_connection(port: int, timeout_s: float = 20) -> Iterator[Http2]:
+def http2_connection(port: int, timeout_s: float = 60) -> Iterator[Http2]:
     """Prior knowledge, on a port of loopback; the connection ends with the block."""
     connection = Http2(socket.create_connection(("127.0.0.1", port), timeout=timeout_s))
     try:

@@ -15,7 +15,7 @@ from onnxserve.monitoring import start_exporter
 from onnxserve.monitoring.observer import Observer
 from tests.helpers import plain_http
 
-WAIT_S = 15
+WAIT_S = 60
 Samples = dict[tuple[str, ...], float]
 
 

@@ -72,7 +72,7 @@ class Raw:
 
 
 @contextlib.contextmanager
-def raw_connection(port: int, timeout_s: float = 20) -> Iterator[Raw]:
+def raw_connection(port: int, timeout_s: float = 60) -> Iterator[Raw]:
     """Connect to a port of loopback; the connection ends with the block."""
     raw = Raw.connected(port, timeout_s)
     try:

@@ -36,6 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 socketserver.UnixStreamServer(str(path), Handler).serve_forever()
 """
+READY_S = 120  # Python starts slowly on a busy machine
 QUICK = Backoff(first_s=0.05, most_s=0.4, calm_s=60.0)
 
 
@@ -74,7 +75,7 @@ class Small:
         return Started(spawn(command, folder=self.run, log=log, record=record))
 
     def ready(self, running) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + READY_S
         while not self.address.listening():
             if not running.alive() or time.monotonic() > deadline:
                 raise ServerError(f"{self.name} ended", where="its log")
@@ -92,7 +93,7 @@ def main(run: Path) -> None:
         with Supervisor(run, events, signals) as supervisor:
             watchdogs = [supervisor.begin(Small(run, name).service(), QUICK) for name in ("back", "front")]
             for watchdog in watchdogs:
-                supervisor.wait(watchdog, 20)
+                supervisor.wait(watchdog, READY_S)
             sys.stdout.write(f"ready {' '.join(str(k.running.process.pid) for k in watchdogs if k.running)}\n")
             sys.stdout.flush()
             supervisor.run()

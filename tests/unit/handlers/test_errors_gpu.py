@@ -22,7 +22,7 @@ def test_a_worker_whose_gpu_is_lost_answers_its_batch_and_ends(monkeypatch):
 
     results = isolate(["a", "b"], runs)
     assert [type(result) for result in results] == [InternalError, InternalError]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not ended and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ended[0] == 1

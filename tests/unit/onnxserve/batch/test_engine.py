@@ -24,7 +24,7 @@ def test_the_end_waits_for_a_librarys_thread(is_named):
         left.append(True)
 
     _thread.start_new_thread(report, ())
-    assert started.wait(5)
+    assert started.wait(60)
     threading.Timer(0.2, released.set).start()
     wait_for_native_threads(before)
     assert left == [True]
@@ -51,7 +51,7 @@ def test_the_end_doesnt_wait_for_ever(monkeypatch):
         left.append(True)
 
     _thread.start_new_thread(stay, ())
-    assert started.wait(5)
+    assert started.wait(60)
     wait_for_native_threads(before)
     assert left == []
     stop.set()
