@@ -49,8 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small table model, as `onnxserve new` makes it."""
-    return create_once(tmp_path_factory, "models", lambda folder: new_model("table", "circle", folder)) / "circle"
+    """The folder of a small table model, as `onnxserve new` makes it, with one worker.
+
+    Tests end that worker, or count what it counts.
+    """
+
+    def fill(folder: Path) -> None:
+        new_model("table", "circle", folder)
+        with (folder / "circle" / "model.toml").open("a", encoding="utf-8") as toml:
+            toml.write("workers = 1\n")  # its last section is [serve]
+
+    return create_once(tmp_path_factory, "models", fill) / "circle"
 
 
 @pytest.fixture(scope="session")

@@ -109,8 +109,8 @@ class ServeSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     At overload requests that would miss it are refused; without it all wait.
     """
-    workers: Positive = 1
-    """Workers of the version [workers]."""
+    workers: Positive = 2
+    """Workers of the version [workers], each with a copy of the graph in memory."""
     batch_size: Positive = 16
     """Most requests of a batch [requests]; with 1 every row runs alone, for a model that takes no more."""
     max_batch_delay_ms: Positive = 5

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from onnxserve.archive import golden_bodies, reconfigure, summarise
+from onnxserve.archive import golden_bodies, reconfigure, summarise, threads_of
 from onnxserve.client import Address, Connection, http_post
 from onnxserve.errors import ServerError
 from onnxserve.torchserve import Management, Settings, start_server
@@ -32,6 +33,14 @@ def served_as(point: Point) -> dict[str, object]:
         "maxBatchDelay": point.delay_ms,
         "handler": {"threads": point.threads},
     }
+
+
+def point_of(config: dict[str, Any], cpus: int) -> Point:
+    """Return the setting that `model-config.yaml` asks for on a machine of `cpus`, as the worker reads it."""
+    workers = int(config["minWorkers"])
+    return Point(
+        workers, threads_of(config) or max(1, cpus // workers), int(config["batchSize"]), int(config["maxBatchDelay"])
+    )
 
 
 class Live:

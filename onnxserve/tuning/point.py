@@ -36,7 +36,10 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """What `onnxserve tune load` writes into an archive: the choice and its rate with a 95 % confidence interval."""
+    """What `onnxserve tune load` writes into an archive: the choice and its rate with a 95 % confidence interval.
+
+    `before` is the setting that the archive had and `before_requests_per_second` its rate, measured in the same rounds.
+    """
 
     point: Point
     p99_ms: float
@@ -45,6 +48,8 @@ class Tuning(msgspec.Struct, frozen=True):
     high: float
     rounds: int
     machine: dict[str, Any]
+    before: Point
+    before_requests_per_second: float
 
     @property
     def spread(self) -> float:

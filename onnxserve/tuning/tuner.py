@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from onnxserve.archive import file_digest, max_batch, reconfigure, summarise, unpack_trusted
+from onnxserve.archive import file_digest, max_batch, read_config, reconfigure, summarise, unpack_trusted
 from onnxserve.errors import TuneError
 from onnxserve.torchserve import Settings
 
 from .curves import section, write_section
 from .grid import SHORTLIST, batches, predict_rate, shares, shortlist
-from .live import Live, live, served_as
+from .live import Live, live, point_of, served_as
 from .noise import QUIET, unsteadiness
 from .point import Point, Sample, Tuning
 from .search import highest_rate, interval
@@ -81,10 +81,13 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measurements]:
     jobs = [(point, 1) for point in points]
     run_rounds(plan, state, measured, jobs, progress)
     best = sorted(points, key=lambda point: -max(measured.rates(point)))[:FINALISTS]
-    # Interleaved, so that a disturbance hits both.
-    jobs = [(point, count) for count in range(2, plan.rounds + 1) for point in best]
+    before = point_of(read_config(plan.archive), plan.cpus)
+    # The setting that the archive has runs beside the best, to tell what the choice gains. They are interleaved, so
+    # that a disturbance hits all.
+    finalists = list(dict.fromkeys([*best, before]))
+    jobs = [(point, count) for count in range(1, plan.rounds + 1) for point in finalists]
     run_rounds(plan, state, measured, jobs, progress)
-    return choose(plan, measured, best), measured
+    return choose(plan, measured, finalists, before), measured
 
 
 def run_rounds(
@@ -107,8 +110,8 @@ def search(server: Live, plan: Plan) -> tuple[float, list[Sample]]:
     return highest_rate(lambda rate: server.offer(rate, plan.seconds), server.ceiling, plan.p99_ms)
 
 
-def choose(plan: Plan, measured: Measurements, finalists: list[Point]) -> Tuning:
-    """Choose the finalist with the higher mean rate; TuneError if none keeps the objective."""
+def choose(plan: Plan, measured: Measurements, finalists: list[Point], before: Point) -> Tuning:
+    """Choose the finalist with the highest mean rate; TuneError if none keeps the objective."""
     means = {point: interval(measured.rates(point)) for point in finalists}
     point = max(means, key=lambda candidate: means[candidate][0])
     mean, low, high = means[point]
@@ -119,7 +122,8 @@ def choose(plan: Plan, measured: Measurements, finalists: list[Point]) -> Tuning
             fix="allow more with --p99-ms; the fastest batch of one takes "
             f"{min(timing.ms for timing in measured.times if timing.batch == 1):.1f} ms in the worker alone",
         )
-    return Tuning(point, plan.p99_ms, mean, low, high, len(measured.rates(point)), machine(plan.cpus))
+    rounds = len(measured.rates(point))
+    return Tuning(point, plan.p99_ms, mean, low, high, rounds, machine(plan.cpus), before, means[before][0])
 
 
 def check_quiet(tuning: Tuning) -> None:

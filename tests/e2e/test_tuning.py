@@ -9,6 +9,7 @@ import pytest
 from onnxserve.archive import check_archive, read_config
 from onnxserve.torchserve import Settings
 from onnxserve.tuning import Plan, tune, write_tuning
+from onnxserve.tuning.live import point_of
 from tests.helpers.torchserve import ROOT
 
 
@@ -33,6 +34,8 @@ def test_a_choice_is_measured_written_and_resumed(plan):
     assert tuning.requests_per_second > 0
     assert tuning.low <= tuning.requests_per_second <= tuning.high < math.inf
     assert tuning.rounds == 2
+    assert tuning.before == point_of(read_config(plan.archive), plan.cpus)
+    assert 0 < tuning.before_requests_per_second <= tuning.requests_per_second
     assert len(seen) > 4
     runs = sum(len(point.runs) for point in measured.rounds)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -15,6 +15,9 @@ from onnxserve.cli.console import AsJson, show_lines
 from onnxserve.cli.progress import steps_bar
 from onnxserve.cli.server import Config, State, settings_from
 from onnxserve.errors import TuneError
+
+if TYPE_CHECKING:
+    from onnxserve.tuning import Tuning
 
 
 @groups.tune.command()
@@ -70,8 +73,17 @@ def load(  # noqa: PLR0913 - each is a flag
     lines = [
         str(tuning.point),
         f"{tuning.requests_per_second:.0f} requests per second with p99 at most {tuning.p99_ms:g} ms ({interval})",
+        what_it_gained(tuning),
         f"written to {archive}  sha256 {digest}",
     ]
     if signed:
         lines.append("the archive's signature no longer holds and was removed: onnxserve archive sign makes a new one")
     show_lines({"sha256": digest, **msgspec.to_builtins(tuning)}, *lines, as_json=as_json)
+
+
+def what_it_gained(tuning: Tuning) -> str:
+    """Return the sentence that compares the choice with the setting that the archive had."""
+    if tuning.before == tuning.point:
+        return "it is the setting that the archive had"
+    share = tuning.before_requests_per_second / tuning.requests_per_second
+    return f"before: {tuning.before}, {tuning.before_requests_per_second:.0f} requests per second, {share:.2f} of that"

@@ -2,14 +2,18 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from onnxserve.archive import check_archive, golden_bodies, max_batch, read_config, reconfigure, summarise
+from onnxserve.cli.tune.load import what_it_gained
 from onnxserve.errors import TuneError
 from onnxserve.tuning import Point, Sample, Tuning, check_quiet, write_tuning
 from onnxserve.tuning.curves import BEGIN, write_section
 from onnxserve.tuning.grid import batches, shares, shortlist
+from onnxserve.tuning.live import point_of, served_as
 from onnxserve.tuning.search import highest_rate, interval
 from onnxserve.tuning.state import Measurements, Round, State
 from onnxserve.tuning.times import Timing
@@ -90,7 +94,21 @@ def test_the_interval_is_students():
 
 
 def tuning(low: float, high: float) -> Tuning:
-    return Tuning(POINT, 50, (low + high) / 2, low, high, 4, {"cpus": 2})
+    return Tuning(POINT, 50, (low + high) / 2, low, high, 4, {"cpus": 2}, replace(POINT, workers=1), 80)
+
+
+def test_a_setting_is_read_from_an_archive_as_a_worker_reads_it():
+    config: dict[str, Any] = {"minWorkers": 2, "batchSize": 16, "maxBatchDelay": 1, "handler": {"threads": 0}}
+    assert point_of(config, 8) == Point(2, 4, 16, 1)
+    assert point_of(config, 1) == Point(2, 1, 16, 1)
+    assert point_of({**config, "handler": {"threads": 3}}, 8) == Point(2, 3, 16, 1)
+    assert point_of({**config, **served_as(POINT)}, 8) == POINT
+
+
+def test_a_choice_is_compared_with_the_setting_before():
+    chosen = tuning(95, 105)
+    assert what_it_gained(chosen) == "before: 1 x 1 thread, batch 8, delay 1 ms, 80 requests per second, 0.80 of that"
+    assert what_it_gained(replace(chosen, before=POINT)) == "it is the setting that the archive had"
 
 
 def test_rounds_that_disagree_are_called_noise_with_the_figures():
