@@ -110,9 +110,12 @@ def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLoo
 
 
 def _check_files(request: JobRequest, rows: dict[str, Any], source: Source) -> None:
-    """Raise BatchError for images or sounds that a model of another input kind gets; a handler may have no kind."""
+    """Raise BatchError for images or sounds that a model of another input kind gets.
+
+    A handler may have no kind, and what `--format` calls images may be files of text.
+    """
     needed, kind = FILE_ROWS.get(source.kind), rows.get("kind", "")
-    if not (needed and kind) or kind == needed:
+    if needed is None or kind in (needed, "text", ""):
         return
     what, fix = f"of kind {kind}", "score Parquet, CSV or JSON lines with the model's columns"
     if kind == "tensors":
