@@ -140,7 +140,7 @@ def test_files_that_are_no_rows_of_the_model_are_refused_with_the_way_out(
 
 
 @pytest.mark.parametrize("kind", ["image", "text", ""])
-def test_images_are_rows_of_a_model_of_images_and_may_be_of_others_that_read_files(archive, tmp_path, monkeypatch, kind):
+def test_images_are_rows_of_a_model_of_images_and_may_be_of_others(archive, tmp_path, monkeypatch, kind):
     from onnxserve.batch import JobRequest, request
 
     signature = {"input": {"kind": kind}, "output": {"labels": []}}
