@@ -55,12 +55,15 @@ def test_a_start_proposes_a_request_that_is_answered_and_the_status_of_this_serv
 
 def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
     settings = real_models.settings
-    archives = [archive for archive in stored_archives(settings.store) if archive.ours and archive.version]
-    assert len(archives) > 8
-    for archive in archives:
-        name, version = archive.version
-        request = Answered(name, version, golden_body(archive.path))
-        command = request_command(settings, config_of(settings), request, {archive.version})
+    requests = [
+        Answered(*archive.version, golden_body(archive.path))
+        for archive in stored_archives(settings.store)
+        if archive.ours and archive.version
+    ]
+    assert len(requests) > 8
+    for request in requests:
+        name, served = request.model, {(request.model, request.version)}
+        command = request_command(settings, config_of(settings), request, served)
         answer = json.loads(run_in_shell(command, tmp_path))
         assert (answer["model"], len(answer["predictions"])) == (name, 1), command
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,7 @@ def read(content: bytes, channels: int = 3, background: int = 255) -> npt.NDArra
     return np.asarray(picture)
 
 
-def right(levels: Levels) -> npt.NDArray[np.float64]:
+def right(levels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """By the definition, in floats."""
     return np.round(levels / 65535 * 255)
 
@@ -176,7 +177,13 @@ def test_grey_is_as_before(levels):
 def test_images_of_8_bits_are_read_once(monkeypatch):
     stream = io.BytesIO()
     Image.new("RGBA", (3, 2), (1, 2, 3, 4)).save(stream, "PNG")
-    opened, original = [], Image.open
-    monkeypatch.setattr(Image, "open", lambda *given, **named: opened.append(given) or original(*given, **named))
+    opened: list[object] = []
+    original = Image.open
+
+    def note(*given: Any, **named: Any) -> Image.Image:
+        opened.append(given)
+        return original(*given, **named)
+
+    monkeypatch.setattr(Image, "open", note)
     decode(stream.getvalue(), 100, "instances[0]")
     assert len(opened) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from onnxserve.errors import ServerError
 from onnxserve.gateway import GatewayConfig
 from onnxserve.gateway.config import Auth, Tls
 from onnxserve.supervisor.store import StoredArchive
-from onnxserve.torchserve import Settings
+from onnxserve.torchserve import Settings, resolve_settings
 
 DEFAULT = Settings(Path("config.properties"))
 CONFIG = GatewayConfig()
@@ -83,9 +84,9 @@ def test_of_a_model_with_several_versions_the_one_that_answered_is_asked():
 
 def test_the_request_goes_where_this_server_listens(tmp_path):
     closed = msgspec.structs.replace(CONFIG, auth=Auth(required=True), tls=Tls("/pki/my server.pem", "/pki/key.pem"))
-    request = next_steps(DEFAULT, closed, [SHORT], set()).splitlines()[1].strip()
-    assert request.startswith("curl --cacert '/pki/my server.pem' -H \"x-api-key: $ONNXSERVE_KEY\" -H ")
-    assert "https://127.0.0.1:8000/predictions/praise" in request
+    line = next_steps(DEFAULT, closed, [SHORT], set()).splitlines()[1].strip()
+    assert line.startswith("curl --cacert '/pki/my server.pem' -H \"x-api-key: $ONNXSERVE_KEY\" -H ")
+    assert "https://127.0.0.1:8000/predictions/praise" in line
     request, status = proposals(replace(DEFAULT, state=tmp_path), None, SHORT)
     assert request[1:3] == ["--unix-socket", str(tmp_path / "run" / "inference.sock")]
     assert status[3:] == ["--state", str(tmp_path)]
@@ -113,5 +114,5 @@ def test_of_a_model_of_torchserve_a_file_of_the_readers_own_is_proposed(monkeypa
 @pytest.mark.parametrize("variable", ["ONNXSERVE_STATE", "ONNXSERVE_MANAGEMENT_PORT"])
 def test_what_the_environment_says_needs_no_flag(monkeypatch, tmp_path, variable):
     monkeypatch.setenv(variable, str(tmp_path) if variable.endswith("STATE") else "91")
-    settings = first_request.resolve_settings({variable: first_request.os.environ[variable]}, {})
+    settings = resolve_settings({variable: os.environ[variable]}, {})
     assert proposals(settings, CONFIG, SHORT)[1] == ["onnxserve", "release", "status"]
