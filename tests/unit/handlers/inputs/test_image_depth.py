@@ -56,8 +56,8 @@ def _filtered(levels: Levels, step: int) -> bytes:
         left, corner = (np.concatenate([np.zeros(step, int), each[:-step]]) for each in (row, above))
         guess = left + above - corner
         distances = [abs(guess - each) for each in (left, above, corner)]
-        paeth = np.choose(np.argmin(distances, axis=0), [left, above, corner])
-        predicted = [0, left, above, (left + above) // 2, paeth][number % FILTERS]
+        closest = np.choose(np.argmin(distances, axis=0), [left, above, corner])
+        predicted = [0, left, above, (left + above) // 2, closest][number % FILTERS]
         out += bytes([number % FILTERS]) + ((row - predicted) % 256).astype(np.uint8).tobytes()
         above = row
     return out
