@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import msgspec
@@ -21,26 +21,37 @@ from onnxserve_handlers.telemetry.metrics import WINDOWS, Window
 from .profile import Profile
 
 
+class Documents(NamedTuple):
+    """The shown parts of an archive's evidence and of its profile, each None where it can't be shown, and why not."""
+
+    evidence: dict[str, Any] | None
+    profile: dict[str, Any] | None
+    reasons: tuple[str, ...]
+
+
 def version_page(archive: Path, windows: Path, model: str, version: str) -> dict[str, Any]:
     """Return the evidence, the profile and the window, each None where there is none; `reason` says why."""
     try:
-        evidence, profile = read_documents(archive)
-        reason = "" if evidence else "the archive has no evidence of ours"
-    except ArchiveError as error:  # such as one that is sealed, was removed, or is of a later release
-        evidence, profile, reason = None, None, error.what
+        documents = read_documents(archive)
+    except ArchiveError as error:  # such as one that is sealed, or was removed
+        documents = Documents(None, None, (error.what,))
     return {
-        "evidence": evidence,
-        "profile": profile,
+        "evidence": documents.evidence,
+        "profile": documents.profile,
         "window": last_window(windows, model, version),
-        "reason": reason,
+        "reason": "; ".join(documents.reasons),
     }
 
 
 @cached_by_file
-def read_documents(archive: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the shown parts of an archive's evidence and of its profile; ArchiveError if their form is another."""
+def read_documents(archive: Path) -> Documents:
+    """Return what an archive has; a part that is damaged or of another form costs no other part."""
     with open_archive(archive) as opened:
-        return _read(opened, EVIDENCE, EvidenceForm), _read(opened, PROFILE, Profile)
+        evidence, why_no_evidence = _read(opened, EVIDENCE, EvidenceForm)
+        profile, why_no_profile = _read(opened, PROFILE, Profile)
+    if not (evidence or why_no_evidence):
+        why_no_evidence = "the archive has no evidence of ours"
+    return Documents(evidence, profile, tuple(filter(None, (why_no_evidence, why_no_profile))))
 
 
 def last_window(folder: Path, model: str, version: str) -> dict[str, Any] | None:
@@ -78,11 +89,15 @@ def _sum(counts: Iterable[tuple[int, ...]]) -> list[int]:
     return [sum(bins) for bins in zip(*(part for part in counts if part), strict=False)]
 
 
-def _read(archive: ZipFile, name: str, kind: type[msgspec.Struct]) -> dict[str, Any] | None:
+def _read(archive: ZipFile, name: str, kind: type[msgspec.Struct]) -> tuple[dict[str, Any] | None, str]:
+    """Return a document and no reason, or why it can't be shown; neither where the archive has none."""
     if name not in archive.namelist():
-        return None
+        return None, ""
     try:
-        document = msgspec.json.decode(member(archive, name), type=kind)
+        return dict(msgspec.to_builtins(msgspec.json.decode(member(archive, name), type=kind))), ""
+    except ArchiveError as error:
+        return None, error.what
+    except msgspec.ValidationError as error:  # such as one of a later release
+        return None, f"{name} of the archive has another form than the console reads: {error}"
     except msgspec.DecodeError as error:
-        raise ArchiveError(f"{name} of the archive has another form than the console reads: {error}") from error
-    return dict(msgspec.to_builtins(document))
+        return None, f"{name} of the archive is damaged: {error}"

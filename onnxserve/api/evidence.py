@@ -60,7 +60,7 @@ class Evidence(Mapping[str, Any]):
     @property
     def sentences(self) -> list[str]:
         """What is claimed, and why this variant was chosen, a sentence each."""
-        return explain_choice(self._summary, self._milliseconds)
+        return explain_choice(self._summary, read_timed_evidence(self._summary))
 
     @property
     def _milliseconds(self) -> dict[str, float]:

@@ -141,8 +141,8 @@ class TimedForm(msgspec.Struct):
     """What the file beside an archive has besides: times of the machine that exported it."""
 
     summary: SummaryForm
-    setting: Setting = msgspec.field(name="served")
-    timings: list[Timing]
+    setting: Setting | UnsetType = msgspec.field(name="served", default=UNSET)
+    timings: list[Timing] = []
 
 
 def check_form(evidence: Any, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,29 +13,42 @@ from .evidence_form import TimedForm
 from .read import Summary
 
 
-def read_timed_evidence(summary: Summary) -> dict[str, Any] | None:
-    """Return the evidence with times that export left beside the archive.
+@dataclass(frozen=True)
+class TimedEvidence:
+    """The evidence with times that an export left beside its archive, None without times; then `reason` says why."""
 
-    None without it, if it has no times as an export writes them, or if it is another archive's.
-    """
+    document: dict[str, Any] | None
+    reason: str = ""
+
+
+def read_timed_evidence(summary: Summary) -> TimedEvidence:
+    """Return what lies beside an archive; a file that is damaged or another archive's is named."""
     beside = summary.path.with_suffix(".evidence.json")
     try:
         document: dict[str, Any] = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
         timed = msgspec.convert(document, TimedForm)
-    except (OSError, msgspec.DecodeError):
-        return None
-    same = timed.summary.model_sha256 == summary.evidence["summary"].get("model_sha256", msgspec.UNSET)
-    return document if same else None
+    except FileNotFoundError:
+        return _untimed(f"{beside.name} beside it, which has them, is not here")
+    except (OSError, msgspec.DecodeError) as error:
+        return _untimed(f"{beside.name} beside it is damaged: {error}; remove it, or export the model again")
+    if timed.summary.model_sha256 != summary.evidence["summary"].get("model_sha256", msgspec.UNSET):
+        return _untimed(f"{beside.name} beside it is of another archive")
+    has_times = timed.timings and timed.setting is not msgspec.UNSET
+    return TimedEvidence(document) if has_times else _untimed(f"{beside.name} beside it has none")
 
 
-def times(document: dict[str, Any] | None) -> dict[str, float]:
+def _untimed(why: str) -> TimedEvidence:
+    return TimedEvidence(None, f"Times are not in the archive, and {why}.")
+
+
+def times(timed: TimedEvidence) -> dict[str, float]:
     """Return the milliseconds per row by variant, at the setting to be served."""
-    if document is None:
+    if timed.document is None:
         return {}
-    setting = document["served"]
+    setting = timed.document["served"]
     return {
         timing["variant"]: timing["ms"]
-        for timing in document["timings"]
+        for timing in timed.document["timings"]
         if (timing["threads"], timing["batch"]) == (setting["threads"], setting["batch"])
     }
 
@@ -61,8 +75,8 @@ def variant_rows(summary: Summary, ms: dict[str, float]) -> list[list[str]]:
     return rows + [[name, *["-"] * 5, reason] for name, reason in evidence.get("refused", {}).items()]
 
 
-def explain_choice(summary: Summary, ms: dict[str, float]) -> list[str]:
-    """Explain the choice, a sentence each."""
+def explain_choice(summary: Summary, timed: TimedEvidence) -> list[str]:
+    """Explain the choice, and why there are no times, a sentence each."""
     proof = summary.evidence["summary"]
     lines = describe_proof(proof)
     if proof.get("moves"):
@@ -75,6 +89,4 @@ def explain_choice(summary: Summary, ms: dict[str, float]) -> list[str]:
         damage = {name: math.inf if value is None else value for name, value in sensitivity["damage"].items()}
         worst = sorted(damage.items(), key=lambda item: -item[1])[:3]
         lines.append("Most damage in 8 bits: " + ", ".join(f"{name} ({value:.2g})" for name, value in worst) + ".")
-    if not ms:
-        lines.append("Times are not in the archive; the .evidence.json beside it, which has them, is not here.")
-    return lines
+    return [*lines, timed.reason] if timed.reason else lines

@@ -12,12 +12,13 @@ from onnxserve.archive import column_types, nullable_columns, read_signature, ro
 from onnxserve.errors import BatchError
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
-from .part import ALBUMS, Kind
+from .part import ALBUMS, Kind, Source
 from .plan import select_columns
 from .sources import find_sources
 from .worker import local_archive
 
 CHUNK, CHUNK_SINGLE, CHUNK_FILES = 65_536, 1024, 32  # rows in memory at a time
+FILE_ROWS = {"images": "image", "sounds": "audio"}  # the input kind whose rows such files are
 
 
 class JobRequest(msgspec.Struct, frozen=True):
@@ -59,6 +60,7 @@ def job_of(request: JobRequest) -> Job:
     )
     lookup = feature_lookup(request, signature)
     sources, skipped = find_sources(request.inputs, request.kind)
+    _check_files(request, signature["input"], sources[0])
     chunk = CHUNK if takes_arrays(signature) else CHUNK_FILES if sources[0].kind in ALBUMS else CHUNK_SINGLE
     keep = request.keep or request.shape.partition
     fields, names, columns = row_fields(signature), tuple(types), request.columns
@@ -104,6 +106,30 @@ def feature_lookup(request: JobRequest, signature: dict[str, Any]) -> FeatureLoo
         columns=tuple(spec["columns"]),
         timestamp=spec["timestamp"],
         defaults=spec["defaults"] if spec["missing"] == "default" else {},
+    )
+
+
+def _check_files(request: JobRequest, rows: dict[str, Any], source: Source) -> None:
+    """Raise BatchError for images or sounds that a model of another input kind gets.
+
+    A handler may have no kind, and what `--format` calls images may be files of text.
+    """
+    needed, kind = FILE_ROWS.get(source.kind), rows.get("kind", "")
+    if needed is None or kind in (needed, "text", ""):
+        return
+    what, fix = f"of kind {kind}", "score Parquet, CSV or JSON lines with the model's columns"
+    if kind == "tensors":
+        arrays = ", ".join(f"{each['name']}: {each['dtype']} {[*each['shape']]}" for each in rows["tensors"])
+        line = ", ".join(f'"{each["name"]}": [...]' for each in rows["tensors"])
+        what = f"arrays ({arrays})"
+        fix = (
+            f"prepare each file as for the model's training and write lines {{{line}}} to a .jsonl file; "
+            f'or export the model with [input] kind = "{needed}", which prepares files itself'
+        )
+    elif kind in FILE_ROWS.values():
+        fix = f"name a folder of {next(files for files, each in FILE_ROWS.items() if each == kind)}"
+    raise BatchError(
+        f"the sources are {source.url}, but the rows of this model are {what}", where=" ".join(request.inputs), fix=fix
     )
 
 

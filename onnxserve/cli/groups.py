@@ -1,6 +1,8 @@
 """The program's groups. Command modules put their commands into them; `app` imports all of those modules.
 
 Names that commands had before are taken for one minor version more, hidden, with a line on standard error.
+
+Help is plain text: Typer's tables share a narrow terminal out between columns and break or cut the names of options.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ RENAMED = {
     "ready": ("release", "ready"),
     "edge": ("gateway",),
 }
+LONGEST = 500  # characters of a command's first sentence
 SHORT = {"migrate": ("archive", "migrate")}  # a command of a group that is called without the group's name too
 
 
@@ -34,7 +37,17 @@ def warn_renamed(old: str, new: str) -> None:
     console.print(f"`onnxserve {old}` is now `onnxserve {new}`; the next minor version drops the old name")
 
 
-class Program(TyperGroup):
+class Group(TyperGroup):
+    """A group whose help has the whole first sentence of each command; Typer cuts it at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature is Typer's
+        """Write each command with its sentence."""
+        shown = {name: command for name, command in self.commands.items() if not command.hidden}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(LONGEST)) for name, command in shown.items()])
+
+
+class Program(Group):
     """All commands, also under the names in RENAMED and SHORT."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -46,7 +59,7 @@ class Program(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class Tune(TyperGroup):
+class Tune(Group):
     """`tune`, which was one command until it became the group's `load`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -57,8 +70,8 @@ class Tune(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def _group(name: str, text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    group = typer.Typer(help=text, no_args_is_help=True, cls=cls)
+def _group(name: str, text: str, cls: type[Group] = Group) -> typer.Typer:
+    group = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, cls=cls)
     root.add_typer(group, name=name)
     return group
 
@@ -67,6 +80,7 @@ root = typer.Typer(
     name="onnxserve",
     help="Serve proven ONNX archives of trained models with TorchServe.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     cls=Program,
 )

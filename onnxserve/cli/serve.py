@@ -11,22 +11,21 @@ from typing import Annotated
 import typer
 
 from onnxserve.archive import configured_keys
-from onnxserve.errors import ServerError
 from onnxserve.gateway import RoleStore
 from onnxserve.gateway.nginx_process import wait_for_ports
 from onnxserve.release import ReleaseService, release_of
 from onnxserve.release.registration import clear_staged
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
-from onnxserve.supervisor.store import fill_store, stored_archives
+from onnxserve.supervisor.store import fill_store
 from onnxserve.torchserve import Settings, own_stores, record_stores
 
 from .console import console, out
 from .exporting import Trust
 from .features import URL, feature_service, needs_features, unserved_stores
+from .first_request import first_answers, next_steps
 from .gateway import config_of, gateway_service
 from .groups import root
-from .predict import ask, golden_body
 from .reloading import Development, Folders, Reload, begin_development, development_of
 from .server import (
     Config,
@@ -43,8 +42,6 @@ from .tick import Tick
 from .watching import start_console, start_monitoring
 
 WARM_S = 3.0
-WIDEST = 200  # characters of an answer that are shown
-FIRST_S = 10.0  # what then isn't answered is in its queue; the server goes on
 
 
 @dataclass(frozen=True)
@@ -57,50 +54,6 @@ class Options:
     timeout_s: float
     warm_s: float
     development: Development | None = None
-
-
-def first_answers(settings: Settings, served_versions: set[tuple[str, str]]) -> None:
-    """Send one golden row to each served version of ours and print the answer, or why there is none.
-
-    Clients are being served by now, so a version that can't answer must not end the server.
-    """
-    for archive in stored_archives(settings.store):
-        if archive.ours and archive.version in served_versions and archive.version:
-            name, version = archive.version
-            headers = {"Content-Type": "application/json"}
-            try:
-                answer = ask(settings.inference, name, golden_body(archive.path), headers, version, timeout_s=FIRST_S)
-            except ServerError as error:
-                console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
-            else:
-                out.print(shortened(f"{name} {version}: {answer['predictions'][0]}"), markup=False)
-
-
-def described_models(store: Path, served_versions: set[tuple[str, str]]) -> set[str]:
-    """Return the served models whose handler is ours in each served version, which therefore describe themselves."""
-    ours = {archive.version for archive in stored_archives(store) if archive.ours}
-    return {name for name, _ in served_versions} - {version[0] for version in served_versions - ours}
-
-
-def shortened(line: str) -> str:
-    """Return the begin of a line: masks and vectors would fill the screen."""
-    return line if len(line) <= WIDEST else f"{line[:WIDEST]}…"
-
-
-def next_steps(url: str, names: list[str], described: set[str]) -> str:
-    """Return commands to try with the models that are served; only those in `described` know the V2 protocol."""
-    lines = []
-    if "sentiment" in names:
-        lines.append(
-            f"curl -H 'Content-Type: application/json' -d '{{\"text\": \"good film\"}}' {url}/predictions/sentiment"
-        )
-        lines.append('onnxserve predict sentiment "what a waste of time"')
-    if first := next((name for name in names if name in described), ""):
-        lines.append(f"curl {url}/v2/models/{first}")
-    else:  # as it was asked on TorchServe; other flags would send a form, which TorchServe takes apart
-        lines.append(f"curl -T FILE {url}/predictions/{names[0]}")
-    lines.append("onnxserve release status")
-    return "\n  ".join(["try:", *lines])
 
 
 @root.command()
@@ -181,14 +134,13 @@ def run(settings: Settings, options: Options, signals: StopSignals) -> None:
         running.callback(start_console(settings).stop)
         begin(settings, options, supervisor, release, tick, variables)
         served_versions = release.served_versions()
-        first_answers(settings, served_versions)
-        url = config_of(settings).url if options.gateway else str(settings.inference)
-        if options.gateway:
-            out.print(f"console on http://127.0.0.1:{config_of(settings).listen.metrics_port}", markup=False)
-        names = sorted({name for name, _ in served_versions})
-        out.print(next_steps(url, names, described_models(settings.store, served_versions)), markup=False)
+        answered, config = first_answers(settings, served_versions), config_of(settings) if options.gateway else None
+        if config is not None:
+            out.print(f"console on http://127.0.0.1:{config.listen.metrics_port}", markup=False)
+        out.print(next_steps(settings, config, answered, served_versions), markup=False)
         if watch is not None:
             watch()
+        url = config.url if config is not None else settings.inference
         out.print(f"ready on {url}; logs in {settings.state}; Ctrl-C stops", markup=False)
         supervisor.run(tick)
         console.print("stopping")

@@ -175,7 +175,7 @@ class Shifted:
 
 def test_the_distributions_of_the_proof_and_of_live_rows_stand_side_by_side(page, console, archive, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(console.windows))
-    _, document = read_documents(archive)
+    document = read_documents(archive).profile
     profile = msgspec.convert({"rows": 0, **(document or {})}, Profile)
     drift = Drift(profile, lambda *_: None, lambda _: None, report_window=window_file("circle", "1.0.0"))
     drift.add([[1e6]] * 300, ["inside"] * 150 + ["elsewhere"] * 150, Shifted())

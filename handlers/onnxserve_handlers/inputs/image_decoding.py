@@ -8,10 +8,10 @@ import struct
 import warnings
 from typing import Protocol
 
-import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from ..errors import BodyTooLarge, InvalidRow, RequestError, UndecodableBody
+from . import image_depth
 from .image_libtiff import reports
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -59,7 +59,7 @@ def decode(content: bytes | bytearray, max_pixels: int, where: str) -> Image.Ima
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             check_size(image, max_pixels, where)
             check_scans(content, where)
-            image.load()
+            image_depth.load(image, content)
         except (RequestError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
@@ -138,7 +138,7 @@ def to_channels(image: Image.Image, picture: Picture) -> Image.Image:
     """Return an upright image in mode `RGB` for 3 channels, else `L`; ValueError for damaged transparency."""
     upright = turn_upright(image)
     if upright.mode.startswith("I"):
-        upright = reduce_depth(upright)
+        upright = image_depth.reduce_grey(upright)
     if upright.has_transparency_data:
         upright = fill_background(upright, picture.background)
     if upright.mode == "CMYK":  # Pillow converts it to grey only by way of RGB
@@ -153,16 +153,6 @@ def turn_upright(image: Image.Image) -> Image.Image:
         warnings.simplefilter("ignore")
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1))  # damage is reported in many ways; the pixels are whole
     return image if turn is None else image.transpose(turn)
-
-
-def reduce_depth(image: Image.Image) -> Image.Image:
-    """Reduce grey from 16 bits to 8; Pillow would make all levels above 255 white. One level may be transparent."""
-    levels = np.asarray(image).clip(0, 65535).astype(np.uint32)
-    grey = Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
-    level = image.info.get("transparency")
-    if isinstance(level, int):
-        grey.putalpha(Image.fromarray(np.where(levels == level, 0, 255).astype(np.uint8)))
-    return grey
 
 
 def fill_background(image: Image.Image, background: int | tuple[int, ...]) -> Image.Image:

@@ -16,7 +16,8 @@ from ..errors import InvalidRow
 from ..protocols.body import json_type, unwrap
 from ..signature import FILE_BYTES, Schema, Tensor, object_schema
 from . import InputHooks, InputOptions, Positive
-from .tensors_arrays import as_array, check_limits, check_row, spread_measures
+from .tensors_arrays import as_array, check_limits, check_row
+from .tensors_measures import size_measures, tensor_measures
 
 Array = npt.NDArray[Any]
 Row = dict[str, Array]
@@ -109,10 +110,10 @@ class TensorsInput(InputHooks):
         }
 
     def measures(self, rows: Sequence[Row]) -> Mapping[str, Array]:
-        """Return mean and spread of each input's numbers, shape (rows,)."""
-        measures: dict[str, Array] = {}
-        for name in self.expected:
-            measures |= spread_measures(name, [row[name] for row in rows])
+        """Return measures of each input's numbers and the sizes of the free axes, shape (rows,)."""
+        measures = size_measures(self.sizes(rows))
+        for name, tensor in self.expected.items():
+            measures |= tensor_measures(name, [row[name] for row in rows], np.dtype(tensor.dtype))
         return measures
 
     def tensor_rows(self, tensors: Mapping[str, Array]) -> list[Any]:

@@ -190,18 +190,6 @@ def _cast(array: Array, dtype: np.dtype[Any], where: str) -> Array:
         return np.ascontiguousarray(array, dtype)
 
 
-def spread_measures(name: str, arrays: Sequence[Array]) -> dict[str, Array]:
-    """Return mean and standard deviation of each row's numbers as measures, shape (rows,), NaN for a row without any.
-
-    Of rows that have one number each there is no standard deviation.
-    """
-    measures = {name: np.array([array.mean(dtype=np.float64) if array.size else np.nan for array in arrays])}
-    if any(array.size > 1 for array in arrays):
-        spreads = [array.std(dtype=np.float64) if array.size else np.nan for array in arrays]
-        measures[f"{name}.spread"] = np.array(spreads)
-    return measures
-
-
 class Buffers:
     """One growing block of memory per name; the next `take` of a name overwrites the array of the previous one."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..inputs.tensors_arrays import spread_measures
+from ..inputs.tensors_measures import spread_measures
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, flat

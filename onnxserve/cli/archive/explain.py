@@ -38,16 +38,17 @@ def explain(
     if summary.evidence["summary"].get("migrated"):
         explain_migrated(summary, as_json=as_json)
         return
-    ms = times(read_timed_evidence(summary))
+    timed = read_timed_evidence(summary)
+    ms, why = times(timed), explain_choice(summary, timed)
 
     def human() -> None:
         signed = "signed" if is_signed(archive) else "not signed"
         out.print(f"{summary.name} {summary.version}, sha256 {summary.sha256}, {signed}", markup=False)
         print_table(HEADINGS, variant_rows(summary, ms))
-        out.print("\n".join(explain_choice(summary, ms)), markup=False)
+        out.print("\n".join(why), markup=False)
 
     show(
-        {"why": explain_choice(summary, ms), "milliseconds_per_row": ms, "evidence": summary.evidence},
+        {"why": why, "milliseconds_per_row": ms, "evidence": summary.evidence},
         human,
         as_json=as_json,
     )

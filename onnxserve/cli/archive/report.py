@@ -11,7 +11,7 @@ import typer
 from onnxserve.archive import Summary, summarise
 from onnxserve.archive.explanation import read_timed_evidence
 from onnxserve.cli import groups
-from onnxserve.cli.console import AsJson, out, show
+from onnxserve.cli.console import AsJson, console, out, show
 from onnxserve.errors import ArchiveError
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, jinja2.TemplateError)
@@ -42,8 +42,9 @@ def report(
     if output.exists() and output.samefile(archive):
         raise ArchiveError("the report would replace the archive", where=str(output), fix="name another file with -o")
     try:
-        timed = read_timed_evidence(summary) or {}
-        times = {name: timed[name] for name in OF_THE_MACHINE if name in timed}
+        timed = read_timed_evidence(summary)
+        document = timed.document or {}
+        times = {name: document[name] for name in OF_THE_MACHINE if name in document}
         page = render(f"{summary.name}-{summary.version}", {**summary.evidence, **times, "archive": identity(summary)})
     except MALFORMED as error:
         raise ArchiveError(
@@ -52,6 +53,8 @@ def report(
             fix="export the model again",
         ) from error
     output.write_text(page, encoding="utf-8")
+    if timed.reason:
+        console.print(timed.reason, markup=False)
     show(
         {"report": str(output), "timed": bool(times)},
         lambda: out.print(str(output), markup=False),

@@ -48,6 +48,27 @@ def test_every_command_has_a_sentence_and_an_example_of_itself(words):
     assert " ".join(example.split()).startswith("Example: onnxserve " + " ".join(words))
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_in_a_terminal_of_80_columns_every_option_stands_whole_on_a_line(words, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(*words, "--help", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0
+    names = {part for option in options(COMMANDS[words], "") for part in re.split("[, /]+", option.name)}
+    assert {name for name in names if name.startswith("-")} <= set(re.split(r"[\s,/]+", out))
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [(), *((name,) for name in GROUPS)], ids=" ".join)
+def test_the_help_of_a_group_has_the_whole_sentence_of_each_command(words, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(*words, "--help", monkeypatch=monkeypatch, capsys=capsys)
+    shown, own = " ".join(out.split()), [each for each in COMMANDS if each[:-1] == words]
+    assert own
+    for each in own:
+        sentence = " ".join(str(COMMANDS[each].__doc__).strip().split("\n\n")[0].split()).partition(". ")[0]
+        assert f"{each[-1]} {sentence.rstrip('.')}" in shown
+
+
 def test_the_help_of_a_command_shows_its_example(monkeypatch, capsys):
     code, out, _ = run("release", "status", "--help", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 0

@@ -74,14 +74,19 @@ def test_rows_without_free_axes_all_run_together():
     assert handler.tensors(rows)["kind"].tolist() == [0, 1, 2]
 
 
-def test_drift_gets_mean_and_spread_of_each_input():
+def test_drift_gets_mean_and_spread_of_each_input_and_the_sizes_of_free_axes():
     handler = opened(FRAMES, KIND)
     rows = [
         handler.check({"frames": [[1, 3]], "kind": 7}, "row"),
         handler.check({"frames": [[0, 0]], "kind": 2}, "row"),
     ]
     measures = {name: values.tolist() for name, values in handler.measures(rows).items()}
-    assert measures == {"frames": [2.0, 0.0], "frames.spread": [1.0, 0.0], "kind": [7.0, 2.0]}
+    assert measures == {
+        "time.size": [1.0, 1.0],
+        "frames": [2.0, 0.0],
+        "frames.spread": [1.0, 0.0],
+        "kind": [7.0, 2.0],
+    }
     stacked = {
         name: values.tolist() for name, values in handler.measures(handler.tensor_rows(handler.tensors(rows))).items()
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -40,17 +43,32 @@ def test_a_version_has_its_evidence_and_its_profile(archive, tmp_path):
         ("profile.json", {"rows": 5, "labels": {"a": "many"}}, "labels"),
     ],
 )
-def test_a_document_of_another_form_is_the_reason_why_nothing_is_drawn(name, document, place, archive, tmp_path):
-    changed = tmp_path / "circle-1.0.0.mar"
-    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(changed, "w") as after:
-        for member in before.namelist():
-            content = msgspec.json.encode(document) if member == name else before.read(member)
-            after.writestr(member, content)
-    page = version_page(changed, tmp_path, "circle", "1.0.0")
-    assert (page["evidence"], page["profile"]) == (None, None)
+def test_a_document_of_another_form_is_named_and_costs_no_other_one(name, document, place, archive, tmp_path):
+    page = page_with(archive, tmp_path, {name: msgspec.json.encode(document)})
+    other = {"evidence.json": "profile", "profile.json": "evidence"}[name]
+    assert page[name.removesuffix(".json")] is None
+    assert page[other] == version_page(archive, tmp_path, "circle", "1.0.0")[other] is not None
     assert page["reason"].startswith(f"{name} of the archive has another form than the console reads: ")
     assert place in page["reason"]
     assert "\n" not in page["reason"]
+
+
+def test_each_damaged_document_is_named_as_damaged(archive, tmp_path):
+    page = page_with(archive, tmp_path, {"profile.json": b'{"rows": 5'})
+    assert page["evidence"]["summary"]["proof"] == "certified"
+    assert (page["profile"], page["reason"][:40]) == (None, "profile.json of the archive is damaged: ")
+    page = page_with(archive, tmp_path, {"profile.json": b"\0", "evidence.json": b"{"})
+    assert (page["evidence"], page["profile"]) == (None, None)
+    assert all(f"{name} of the archive is damaged: " in page["reason"] for name in ("evidence.json", "profile.json"))
+
+
+def page_with(archive: Path, folder: Path, changes: Mapping[str, bytes]) -> dict[str, Any]:
+    """The page of a copy of an archive with other members."""
+    changed = folder / "circle-1.0.0.mar"
+    with zipfile.ZipFile(archive) as before, zipfile.ZipFile(changed, "w") as after:
+        for member in before.namelist():
+            after.writestr(member, changes.get(member) or before.read(member))
+    return version_page(changed, folder, "circle", "1.0.0")
 
 
 def test_a_file_that_is_no_archive_is_named_as_the_reason(tmp_path):

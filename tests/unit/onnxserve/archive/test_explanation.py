@@ -12,7 +12,7 @@ import pytest
 
 from onnxserve.archive import Summary, summarise
 from onnxserve.archive.evidence_form import check_form
-from onnxserve.archive.explanation import explain_choice, read_timed_evidence, times, variant_rows
+from onnxserve.archive.explanation import TimedEvidence, explain_choice, read_timed_evidence, times, variant_rows
 from onnxserve.errors import ArchiveError
 
 PAIRED = {"accuracy": 0.9, "reference_accuracy": 0.91, "drop": 0.01, "bound": 0.02, "flips": 0.03}
@@ -72,7 +72,7 @@ def test_what_the_form_accepts_is_explained(summary, task):
         except ArchiveError:
             continue
         read = replace(summary, evidence=document)
-        assert all(sentence.endswith(".") for sentence in explain_choice(read, {"int8": 0.5}))
+        assert all(sentence.endswith(".") for sentence in explain_choice(read, TimedEvidence(None, "Why.")))
         assert all(len(row) == 7 for row in variant_rows(read, {"int8": 0.5}))
         explained += 1
     assert explained > 40
@@ -81,7 +81,7 @@ def test_what_the_form_accepts_is_explained(summary, task):
 def test_a_number_that_json_does_not_have_is_unknown(summary):
     numbers = {**PAIRED, "bound": float("inf"), "accuracy": float("nan")}
     document = msgspec.json.decode(msgspec.json.encode(document_of({**SUMMARIES["labels"], **numbers})))
-    [_, sentence, *_] = explain_choice(replace(summary, evidence=document), {})
+    [_, sentence, *_] = explain_choice(replace(summary, evidence=document), TimedEvidence(None))
     assert "accuracy unknown (source 91.00%), drop at most unknown, 3.00% of answers differ" in sentence
 
 
@@ -103,7 +103,18 @@ def test_times_are_read_from_beside_an_archive_unless_they_are_damaged(summary, 
     others = {**summary.evidence["summary"], "model_sha256": "f" * 64}
     for damage in ({"served": 1}, {"timings": [{**timing, "ms": "fast"}]}, {"summary": 5}, {"summary": others}):
         beside.write_bytes(msgspec.json.encode({**document, **damage}))
-        assert read_timed_evidence(summary) is None
+        timed = read_timed_evidence(summary)
+        assert (timed.document, times(timed)) == (None, {})
+        what = "is of another archive." if damage.get("summary") == others else "is damaged: Expected "
+        assert what in explain_choice(summary, timed)[-1]
+    beside.write_bytes(b"{")
+    assert "circle-1.0.0.evidence.json beside it is damaged: " in read_timed_evidence(summary).reason
     for missing in ("served", "timings"):
         beside.write_bytes(msgspec.json.encode({name: value for name, value in document.items() if name != missing}))
-        assert times(read_timed_evidence(summary)) == {}
+        timed = read_timed_evidence(summary)
+        assert (times(timed), timed.reason.partition("and ")[2]) == (
+            {},
+            "circle-1.0.0.evidence.json beside it has none.",
+        )
+    beside.unlink()
+    assert read_timed_evidence(summary).reason.endswith("beside it, which has them, is not here.")

@@ -106,3 +106,44 @@ def test_a_line_of_json_has_the_fields_that_a_request_has(archive, tmp_path, mon
     monkeypatch.setattr(request, "read_signature", lambda _: signature)
     (tmp_path / "rows.jsonl").write_text("{}\n")
     assert job_of(JobRequest(str(archive), (str(tmp_path / "rows.jsonl"),))).selection.columns == columns
+
+
+@pytest.mark.parametrize(
+    ("rows", "file", "message"),
+    [
+        (
+            {"kind": "tensors", "tensors": [{"name": "input", "dtype": "float32", "shape": [3, "height", 8]}]},
+            "cat.png",
+            (
+                "the sources are 1 images, but the rows of this model are arrays (input: float32 [3, 'height', 8])",
+                'write lines {"input": [...]} to a .jsonl file; or export the model with [input] kind = "image"',
+            ),
+        ),
+        ({"kind": "table", "columns": ["x"]}, "cat.png", ("the rows of this model are of kind table", "JSON lines")),
+        ({"kind": "image"}, "bark.wav", ("the sources are 1 sounds, but", "name a folder of images")),
+        ({"kind": "audio"}, "cat.png", ("the rows of this model are of kind audio", "name a folder of sounds")),
+    ],
+)
+def test_files_that_are_no_rows_of_the_model_are_refused_with_the_way_out(
+    archive, tmp_path, monkeypatch, rows, file, message
+):
+    from onnxserve.batch import JobRequest, request
+
+    monkeypatch.setattr(request, "read_signature", lambda _: {"input": rows, "output": {"labels": []}})
+    (tmp_path / file).write_bytes(b"\0")
+    with pytest.raises(BatchError) as refused:
+        job_of(JobRequest(str(archive), (str(tmp_path),)))
+    what, fix = message
+    assert what in refused.value.what
+    assert refused.value.where == str(tmp_path)
+    assert fix in refused.value.fix
+
+
+@pytest.mark.parametrize("kind", ["image", "text", ""])
+def test_images_are_rows_of_a_model_of_images_and_may_be_of_others(archive, tmp_path, monkeypatch, kind):
+    from onnxserve.batch import JobRequest, request
+
+    signature = {"input": {"kind": kind}, "output": {"labels": []}}
+    monkeypatch.setattr(request, "read_signature", lambda _: signature)
+    (tmp_path / "cat.png").write_bytes(b"\0")
+    assert job_of(JobRequest(str(archive), (str(tmp_path),))).selection.columns == {"value": "image"}

@@ -60,6 +60,14 @@ def test_it_takes_times_from_the_evidence_beside_the_archive(old, monkeypatch, c
     assert "2.0 times as fast as torch" in output.read_text()
 
 
+def test_evidence_beside_the_archive_that_is_damaged_is_named(old, monkeypatch, capsys, tmp_path):
+    old.with_suffix(".evidence.json").write_text("{")
+    words = ("archive", "report", str(old), "-o", str(tmp_path / "page.html"), "--json")
+    code, out, err = run(*words, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, json.loads(out)["timed"]) == (0, False)
+    assert f"{old.stem}.evidence.json beside it is damaged: " in err
+
+
 def test_what_was_proven_is_read_from_the_archive_alone(old, monkeypatch, capsys, tmp_path):
     evidence = evidence_of(old)
     proven = {**evidence, "summary": {**evidence["summary"], "bound": 0.0, "rows": 987654}}

@@ -1,0 +1,126 @@
+"""The commands that a start of `onnxserve serve` proposes, run as they are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onnxserve.cli.first_request import Answered, request_command
+from onnxserve.cli.gateway import config_of
+from onnxserve.cli.predict import golden_body
+from onnxserve.gateway.keys import Key, add
+from onnxserve.migrate import read_stock, wrap
+from onnxserve.supervisor.store import read_archive, stored_archives
+from tests.helpers.certificates import Authority
+from tests.helpers.serving import begin, serving, settings_in
+from tests.helpers.stock import HANDLER, doubler_members, with_manifest, write_zip
+from tests.helpers.waiting import wait_for
+
+PROGRAMS = Path(sys.executable).parent
+
+
+def proposed(output: str) -> list[str]:
+    """The lines below `try:`."""
+    lines = output.partition("try:\n")[2].splitlines()
+    commands = []
+    for line in lines:
+        if not line.startswith("  "):
+            break
+        commands.append(line.strip())
+    return commands
+
+
+def run_in_shell(command: str, folder: Path, **variables: str) -> str:
+    """What it prints, in a terminal of its own in any folder."""
+    environment = os.environ | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", **variables}
+    words = ["bash", "-c", command]
+    completed = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, (command, completed.stderr)
+    return completed.stdout
+
+
+def test_a_start_proposes_a_request_that_is_answered_and_the_status_of_this_server(real_models, tmp_path):
+    request, status = proposed(real_models.output.read_text())
+    answer = json.loads(run_in_shell(request, tmp_path))
+    assert len(answer["predictions"]) == 1
+    shown = run_in_shell(status, tmp_path)
+    assert all(f"{model} " in shown for model in ("credit", "doubler", "minilm"))
+
+
+def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
+    settings = real_models.settings
+    requests = [
+        Answered(*archive.version, golden_body(archive.path))
+        for archive in stored_archives(settings.store)
+        if archive.ours and archive.version
+    ]
+    assert len(requests) > 8
+    for request in requests:
+        name, served = request.model, {(request.model, request.version)}
+        command = request_command(settings, config_of(settings), request, served)
+        answer = json.loads(run_in_shell(command, tmp_path))
+        assert (answer["model"], len(answer["predictions"])) == (name, 1), command
+
+
+def test_with_tls_and_keys_the_request_brings_both(archive, tmp_path):
+    Authority(tmp_path).sign("server")
+    tables = '[tls]\ncertificate = "server.pem"\nkey = "server.key"\n[auth]\nrequired = true\nkeys = "keys.json"\n'
+    settings = settings_in(tmp_path / "server", [archive], tables.replace('= "', f'= "{tmp_path}/'))
+    secret = add(tmp_path / "keys.json", Key("desk"))
+    server = begin(settings, tmp_path, "--warm-up", "0")
+    try:
+        wait_for(lambda: server.process.poll() is not None or "ready on " in server.output.read_text())
+        request, status = proposed(server.output.read_text())
+        answer = json.loads(run_in_shell(request, tmp_path, ONNXSERVE_KEY=secret))
+        assert answer["predictions"][0]["label"] in ("inside", "outside")
+        assert "circle" in run_in_shell(status, tmp_path)
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(90)
+
+
+def test_without_a_gateway_the_request_goes_to_torchserve(archive, tmp_path):
+    settings = settings_in(tmp_path / "server", [archive])
+    server = begin(settings, tmp_path, "--warm-up", "0", "--no-gateway")
+    try:
+        wait_for(lambda: server.process.poll() is not None or "ready on " in server.output.read_text())
+        request, status = proposed(server.output.read_text())
+        answer = json.loads(run_in_shell(request, tmp_path))
+        assert answer["predictions"][0]["label"] in ("inside", "outside")
+        assert "circle" in run_in_shell(status, tmp_path)
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(90)
+
+
+def reads_bytes(members: dict[str, bytes]) -> dict[str, bytes]:
+    """The same model under another name, whose handler reads bodies itself, as those of TorchServe's examples do."""
+    decoded = b'row.get("data") or row.get("body")'
+    assert decoded in HANDLER
+    handler = HANDLER.replace(decoded, b"json.loads(" + decoded + b")")
+    return with_manifest({**members, "doubler.py": handler}, modelName="bytes")
+
+
+@pytest.mark.parametrize("is_migrated", [True, False], ids=["migrated", "as they were"])
+def test_models_of_torchserve_answer_a_file_of_the_reader(tmp_path, is_migrated):
+    members = {"bytes": reads_bytes(doubler_members()), "doubler": doubler_members()}
+    old = [write_zip(tmp_path / f"{name}.mar", content) for name, content in members.items()]
+    served = [wrap(read_stock(path), tmp_path / "migrated")[0] for path in old] if is_migrated else old
+    assert not any(read_archive(path).ours for path in served)
+    (tmp_path / "my numbers.json").write_text('{"numbers": [1, 2.5]}')
+    with serving(settings_in(tmp_path / "server", served), tmp_path, "--warm-up", "0") as server:
+        line, status = proposed(server.output.read_text())
+        request = line.replace("FILE", "'my numbers.json'", 1)
+        assert json.loads(run_in_shell(request, tmp_path)) == {"numbers": [2, 5.0]}
+        command, _, hint = line.partition(" # a file of JSON: ")
+        assert bool(hint) == is_migrated
+        if is_migrated:
+            command = f"{command} {hint}".replace("FILE", "'my numbers.json'").replace("/bytes", "/doubler")
+            assert json.loads(run_in_shell(command, tmp_path)) == {"numbers": [2, 5.0]}
+        assert "doubler" in run_in_shell(status, tmp_path)
