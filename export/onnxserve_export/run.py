@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from onnxserve.processes import Child, end_group, spawn
+from onnxserve.scratch import Scratch
 
 from .arrays import Arrays
 from .batches import Batches, ensure_on_disk
@@ -59,8 +60,8 @@ def _end(process: Child, log: IO[bytes]) -> None:
 
 def run_graph(model: Path, batches: Batches | Iterable[Arrays], provider: str = CPU) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
+    with Scratch() as scratch:
+        source, target = ensure_on_disk(batches, scratch), scratch / "out.npz"
         start_outputs(model, source, target, provider).wait()
         return list(map(widen_half_floats, Batches(target, 0, len(source))))
 

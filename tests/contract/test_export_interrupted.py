@@ -20,7 +20,7 @@ GRAPH_PROCESS = "graph_process.py"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A model's folder, as `onnxserve new` writes it."""
-    work = tmp_path_factory.mktemp("interrupted")
+    work: Path = tmp_path_factory.mktemp("interrupted")
     subprocess.run([sys.executable, "-m", "onnxserve", "new", "table", "small"], cwd=work, check=True)
     return work / "models" / "small"
 
