@@ -73,6 +73,16 @@ class Settings:
         return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
 
 
+def check_encoding(settings: Settings) -> None:
+    """Raise ServerError for a folder whose name isn't UTF-8, which neither TorchServe nor nginx could be told."""
+    for path in (settings.config, settings.store, settings.state, settings.gateway_file):
+        try:
+            str(path.resolve()).encode()
+        except UnicodeEncodeError as error:
+            what = "the name of a file or folder isn't UTF-8"
+            raise ServerError(what, where=ascii(str(path.resolve())), fix="rename it") from error
+
+
 def default_file(name: str, *former: str) -> Path:
     """Return the file `name` of the current folder, or one of a former name there, else the file that we ship."""
     here = (Path(known) for known in (name, *former))
