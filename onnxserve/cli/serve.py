@@ -20,7 +20,7 @@ from onnxserve.release.registration import clear_staged
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import fill_store, stored_archives
-from onnxserve.torchserve import Settings, check_encoding, own_stores, record_stores
+from onnxserve.torchserve import Settings, check_names, own_stores, record_stores
 
 from .console import console, out
 from .exporting import Trust
@@ -152,7 +152,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     )
     development = development_of(folders, reload=reload, trust=trust)
     options = Options(with_gateway, features, features_port, timeout, warm, development)
-    check_encoding(settings)
+    check_names(settings)
     if with_gateway:
         check_paths(gateway_of(settings))
     with StopSignals() as signals, contextlib.suppress(Stopped):

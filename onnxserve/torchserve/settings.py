@@ -73,14 +73,15 @@ class Settings:
         return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
 
 
-def check_encoding(settings: Settings) -> None:
-    """Raise ServerError for a folder whose name isn't UTF-8, which neither TorchServe nor nginx could be told."""
+def check_names(settings: Settings) -> None:
+    """Raise ServerError for a path that TorchServe can't be told: with a line break, or bytes that aren't UTF-8."""
     for path in (settings.config, settings.store, settings.state, settings.gateway_file):
-        try:
-            str(path.resolve()).encode()
-        except UnicodeEncodeError as error:
-            what = "the name of a file or folder isn't UTF-8"
-            raise ServerError(what, where=ascii(str(path.resolve())), fix="rename it") from error
+        name = str(path.resolve())
+        # Python has a code point from here on for each byte that isn't UTF-8 (PEP 383).
+        surrogate = any("\ud800" <= character <= "\udfff" for character in name)
+        if surrogate or not {"\n", "\r"}.isdisjoint(name):
+            what = "the name of a file or folder " + ("isn't UTF-8" if surrogate else "has a line break")
+            raise ServerError(what, where=ascii(name), fix="rename it, or choose another one")
 
 
 def default_file(name: str, *former: str) -> Path:

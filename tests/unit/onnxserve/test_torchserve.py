@@ -7,7 +7,7 @@ import pytest
 
 from onnxserve.doctor.checks import sockets
 from onnxserve.errors import ServerError
-from onnxserve.torchserve import check_encoding, java, resolve_settings
+from onnxserve.torchserve import check_names, java, resolve_settings
 from onnxserve.torchserve.load_failures import refusals
 from onnxserve.torchserve.properties import parse_properties, render_properties
 from onnxserve.torchserve.render import render_configuration
@@ -86,9 +86,9 @@ def test_escapes_of_a_users_file_mean_what_they_mean_to_java():
 def test_a_folder_whose_name_is_not_utf8_is_refused_by_its_name(tmp_path):
     state = tmp_path / os.fsdecode(b"caf\xe9")
     with pytest.raises(ServerError, match="isn't UTF-8") as caught:
-        check_encoding(resolve_settings({}, {"config": CONFIG, "state": state}))
+        check_names(resolve_settings({}, {"config": CONFIG, "state": state}))
     assert "caf\\udce9" in str(caught.value)
-    check_encoding(resolve_settings({}, {"config": CONFIG, "state": tmp_path / "café"}))
+    check_names(resolve_settings({}, {"config": CONFIG, "state": tmp_path / "café"}))
 
 
 def test_names_beyond_ascii_are_escaped_as_java_reads_them():
