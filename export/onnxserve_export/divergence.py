@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+
+from onnxserve.scratch import Scratch
 
 from .arrays import Array, Arrays
 from .deviation import TOLERANCE, deviation, magnitude_of
@@ -76,8 +77,8 @@ def first_divergence(
     known = {output.name for output in proto.graph.output}
     for name in {node.output[0] for node in nodes.values()} - known:
         proto.graph.output.append(onnx.ValueInfoProto(name=name))
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "opened.onnx"
+    with Scratch() as scratch:
+        path = scratch / "opened.onnx"
         onnx.save(proto, path)
         try:
             [actual] = run_graph(path, [arrays])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 
 from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import OnnxserveError
+from onnxserve.scratch import Scratch
 
 from .export_state import ExportState, no_progress
 from .in_memory import NOTHING, InMemory
@@ -51,8 +51,8 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
     say(f"{definition.name} {definition.version}")
     if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
         say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
-    with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
-        state = ExportState(definition, store, Path(scratch), say, progress, options, memory=memory)
+    with Scratch() as scratch:
+        state = ExportState(definition, store, scratch, say, progress, options, memory=memory)
         with state.running:
             run_steps(state, steps)
     return state

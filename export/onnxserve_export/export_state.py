@@ -125,6 +125,12 @@ class ExportState:
     archive: Path = field(init=False)
     sha256: str = field(init=False)
 
+    def start(self, graph: Path, batches: Batches) -> GraphOutputs:
+        """Return the outputs of a graph, computed by a process that ends with the export at the latest."""
+        outputs = GraphOutputs(graph, batches, self.row_axes, self.scratch, self.provider)
+        self.running.callback(outputs.close)
+        return outputs
+
     @property
     def provider(self) -> str:
         """The provider that graphs run on here: OpenVINO if it is to serve, else the CPU's, for a GPU too."""

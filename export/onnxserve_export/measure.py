@@ -104,7 +104,7 @@ def together(state: ExportState, candidate: Candidate) -> GraphOutputs:
         return state.fp32_outputs
     groups = state.groups
     whole = Batches(groups.select.path, groups.select.start, groups.mixed.stop)
-    return GraphOutputs(candidate.path, whole, state.row_axes, state.scratch, state.provider)
+    return state.start(candidate.path, whole)
 
 
 def call(state: ExportState) -> None:

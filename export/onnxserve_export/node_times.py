@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import onnxruntime as ort
+
+from onnxserve.scratch import Scratch
 
 from .arrays import Arrays
 
@@ -22,8 +23,8 @@ def node_times(path: Path, batches: Iterable[Arrays]) -> dict[str, float]:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     options.enable_profiling = True
-    with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
+    with Scratch() as folder:
+        options.profile_file_prefix = str(folder / "profile")
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for batch in batches:
             session.run(None, batch)

@@ -8,17 +8,16 @@ more answers change than its budget allows.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
 from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.errors import RequestError
 from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
 from onnxserve_handlers.inputs.table_columns import FLOATS
@@ -130,8 +129,8 @@ def float64_fault(model: TreeSource, exact: Array) -> str:
     rows = {FEATURES: np.concatenate([exact, rows_beside_thresholds(model, exact)])}
     try:
         proto, _ = model.graph(rows, {})
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "double.onnx"
+        with Scratch() as scratch:
+            path = scratch / "double.onnx"
             path.write_bytes(proto.SerializeToString())
             [outputs] = run_graph(path, [rows])
     except (CheckFailed, GraphCrashed) as error:

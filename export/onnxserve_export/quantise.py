@@ -142,9 +142,7 @@ def fp32_outputs(state: ExportState) -> GraphOutputs:
     """
     groups = state.groups
     whole = Batches(groups.certify.path, groups.certify.start, groups.mixed.stop)
-    outputs = GraphOutputs(state.fp32, whole, state.row_axes, state.scratch, state.provider)
-    state.running.callback(outputs.close)
-    return outputs
+    return state.start(state.fp32, whole)
 
 
 def call(state: ExportState) -> None:

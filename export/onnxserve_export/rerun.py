@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +17,7 @@ from onnxserve.archive.offline import outputs as first_outputs
 from onnxserve.archive.proof import ProofRow
 from onnxserve.definition import QuantiseSection
 from onnxserve.errors import ArchiveError, CheckFailed
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.outputs import FreeAxis, Outputs, pad, with_sizes
 from onnxserve_handlers.registry import TASKS
 from onnxserve_handlers.tasks import TaskHooks
@@ -57,8 +57,8 @@ class Rerun:
 
 def rerun(archive: Path) -> Rerun:
     """Run an archive's proof rows here and compare them with the source's answers; its own budget decides."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with Scratch() as scratch:
+        folder = scratch
         unpack_trusted(archive, folder)
         recorded = read_record(folder)  # before any code of the archive runs, which may change files
         measure = str(recorded.summary.get("measure", ""))

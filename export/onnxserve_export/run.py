@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+
+from onnxserve.processes import Child, end_group, spawn
+from onnxserve.scratch import Scratch
 
 from .arrays import Arrays
 from .batches import Batches, ensure_on_disk
@@ -25,13 +30,13 @@ class GraphCrashed(RuntimeError):
 
 
 class GraphProcess:
-    """A process that runs a graph from now on; it ends with this object."""
+    """A process that runs a graph from now on; it ends with this object, and with this process even by SIGKILL."""
 
     def __init__(self, *arguments: str) -> None:
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         command = [sys.executable, str(GRAPH_PROCESS), *arguments]
         self._log = log
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        self._process = spawn(command, folder=Path.cwd(), log=Path(os.devnull), errors=log.fileno())
         self.end = weakref.finalize(self, _end, self._process, log)
 
     def wait(self) -> None:
@@ -41,23 +46,22 @@ class GraphProcess:
         except subprocess.TimeoutExpired as error:
             raise GraphCrashed(f"it runs for more than {TIMEOUT_S} s") from error
         finally:
-            self._process.kill()  # nothing happens if it has ended
+            end_group(self._process, signal.SIGKILL, 0)
         if code != 0:
             self._log.seek(0)
             lines = self._log.read().decode(errors="replace").strip().splitlines()
             raise GraphCrashed(lines[-1] if lines else f"exit {code}")
 
 
-def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    process.kill()
-    process.wait()
+def _end(process: Child, log: IO[bytes]) -> None:
+    end_group(process, signal.SIGKILL, 0)
     log.close()
 
 
 def run_graph(model: Path, batches: Batches | Iterable[Arrays], provider: str = CPU) -> list[Arrays]:
     """Return every output by name for each batch; GraphCrashed if the graph can't be loaded or run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = ensure_on_disk(batches, Path(scratch)), Path(scratch) / "out.npz"
+    with Scratch() as scratch:
+        source, target = ensure_on_disk(batches, scratch), scratch / "out.npz"
         start_outputs(model, source, target, provider).wait()
         return list(map(widen_half_floats, Batches(target, 0, len(source))))
 

@@ -12,7 +12,7 @@ from .batches import Batches
 from .environment import cpu_flags
 from .export_state import ExportState
 from .fitting import quantise_fitted
-from .graph_outputs import GraphOutputs, outputs_for
+from .graph_outputs import outputs_for
 from .int8 import quantisable, quantise_nodes, types_for
 from .measure import golden_fault, select_acceptance, sized
 from .node_choice import BROKEN, LIKELY, by_damage_for_time, chance_within, choose_nodes
@@ -76,7 +76,7 @@ class Search:
         state, groups = self.state, self.state.groups
         try:
             batches = Batches(groups.select.path, groups.select.start, groups.golden.stop)  # they follow each other
-            run = GraphOutputs(graph, batches, state.row_axes, state.scratch, state.provider)
+            run = state.start(graph, batches)
             select, golden = run.of(groups.select), run.of(groups.golden)
         except GraphCrashed:
             return 0.0

@@ -38,7 +38,11 @@ def importable(folder: Path, name: str) -> Iterator[None]:
 
 
 def overrides(hooks: TaskHooks, hook: str) -> bool:
-    """Return whether a hook is of a handler of the user's own: those of the tasks lie in the package `tasks`."""
-    tasks = next(base.__module__ for base in type(hooks).__mro__ if base.__name__ == TaskHooks.__name__)
-    module = str(getattr(type(hooks), hook).__module__)
+    """Return whether a hook is of a class of the user's own, or of its base; those of tasks lie in the package `tasks`.
+
+    The class counts, not the function, which it may have borrowed from another task.
+    """
+    classes = type(hooks).__mro__
+    tasks = next(base.__module__ for base in classes if base.__name__ == TaskHooks.__name__)
+    module = next(base.__module__ for base in classes if hook in vars(base))
     return module != tasks and not module.startswith(f"{tasks}.")

@@ -7,14 +7,13 @@ beside them.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnxserve.errors import DefinitionError
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_cells import sample_cell
 from onnxserve_handlers.inputs.table_columns import Column
@@ -100,8 +99,8 @@ def _cell(column: Column, text: str, draws: np.random.Generator) -> Any:
 def texts_differ(model: TreeSource, arrays: Arrays) -> Sequence[bool]:
     """Return which rows a graph answers otherwise than its model."""
     proto, _ = model.graph(arrays, {})
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "texts.onnx"
+    with Scratch() as scratch:
+        path = scratch / "texts.onnx"
         path.write_bytes(proto.SerializeToString())
         [outputs] = run_graph(path, [arrays])
     [expected], [answers] = model.run(arrays).values(), outputs.values()

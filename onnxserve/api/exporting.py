@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError
+from onnxserve.scratch import Scratch
 from onnxserve_export.extra import extra_needed
 from onnxserve_export.in_memory import ROWS, InMemory
 from onnxserve_export.options import ExportOptions
@@ -131,10 +131,10 @@ class _Job:
         """Export a model that is in memory; its definition lies nowhere."""
         from onnxserve_export.importing.python_object import define_object
 
-        with tempfile.TemporaryDirectory(prefix="onnxserve-") as scratch:
+        with Scratch() as scratch:
             for name, content in (files or {}).items():
-                write_file(Path(scratch), name, content)
-            definition, source = define_object(model, self.fields | self._rows_field, Path(scratch))
+                write_file(scratch, name, content)
+            definition, source = define_object(model, self.fields | self._rows_field, scratch)
             return self._run(definition, InMemory(source, self._rows_in_memory))
 
     def _imported(self, source: str) -> Definition:

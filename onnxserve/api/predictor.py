@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -21,11 +18,13 @@ from onnxserve.client.exchange import Incoming
 from onnxserve.client.fault import read_fault
 from onnxserve.client.rows import encode_rows
 from onnxserve.errors import ArchiveError, OnnxserveError
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.trust.digests import folder_digests
 
 from .plain_rows import plain_rows
 
 JSON = {"Content-Type": "application/json"}
+UNPACKED: list[Scratch] = []  # until this process ends
 _LOADED: dict[str, dict[str, str]] = {}  # digests of the files of each handlers' package that this process imported
 
 
@@ -36,13 +35,14 @@ class Predictor:
     """
 
     def __init__(self, path: Path) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="onnxserve-archive-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        scratch = Scratch()
+        folder = scratch.path
         try:
             unpack_trusted(path, folder)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            scratch.remove()
             raise
+        UNPACKED.append(scratch)
         self._folder, self._lock = folder, threading.Lock()
         self._largest = int(folder_signature(folder)["max_batch"])
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from onnxserve.client.options import Options
 from onnxserve.errors import ServerError
 from onnxserve.gateway import Canary
 from onnxserve.release import ReleaseService, VersionStatus, release_of
+from onnxserve.scratch import Scratch
 from onnxserve.supervisor import Version
 
 from .markup import render
@@ -41,7 +40,7 @@ class Server:
     def __init__(
         self,
         process: ServerProcess,
-        folder: Path | None = None,
+        folder: Scratch | None = None,
         options: Options | None = None,
     ) -> None:
         self.url = process.url
@@ -175,14 +174,14 @@ def serve(
     started then, or it was ended.
     """
     options = check_arguments(client, timeout_s)
-    temporary = Path(tempfile.mkdtemp(prefix="onnxserve-"))
+    temporary = Scratch()
     try:
-        store = temporary / "store"
+        store = temporary.path / "store"
         versions = link_archives(archives, store)
-        folder = temporary if state is None else Path(state).resolve()
+        folder = temporary.path if state is None else Path(state).resolve()
         process = start_process(store, folder, gateway)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.remove()
         raise
     try:
         server = Server(process, temporary, options)
@@ -228,11 +227,11 @@ def _recorded(release: ReleaseService, changes: list[str]) -> list[str]:
     return changes
 
 
-def _end(process: ServerProcess, folder: Path | None, client: Client | None, owner: int) -> None:
+def _end(process: ServerProcess, folder: Scratch | None, client: Client | None, owner: int) -> None:
     if os.getpid() != owner:  # a copy of the program, such as a worker of multiprocessing, ends before it
         return
     if client is not None:
         client.close()
     process.stop()
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.trust.digests import MIGRATION, RECORD, file_digest
 
 from .offline import answers
@@ -40,8 +40,8 @@ def check_members(path: Path, *public_keys: Path) -> int:
     if not count:
         raise ArchiveError(f"{RECORD} is missing", where=str(path), fix=FOREIGN_FIX)
     # No digest covers dates, order and attributes, so they must be as we write them.
-    with tempfile.TemporaryDirectory() as scratch:
-        again = write_archive(Path(scratch) / "again.mar", members, manifest, signature)
+    with Scratch() as scratch:
+        again = write_archive(scratch / "again.mar", members, manifest, signature)
     if again != file_digest(path):
         raise ArchiveError(
             "the file isn't byte for byte what onnxserve writes for these members", where=str(path), fix=FOREIGN_FIX
@@ -58,9 +58,9 @@ def check_archive(path: Path, public_keys: Sequence[Path] | None = None, provide
     """
     keys = configured_keys() if public_keys is None else public_keys
     summary, count = summarise(path), check_members(path, *keys)
-    with tempfile.TemporaryDirectory() as folder:
-        unpack(path, Path(folder))
-        rows = 0 if (Path(folder) / MIGRATION).is_file() else check_golden(path, Path(folder), provider)
+    with Scratch() as folder:
+        unpack(path, folder)
+        rows = 0 if (folder / MIGRATION).is_file() else check_golden(path, folder, provider)
     return CheckResult(summary.name, summary.version, summary.sha256, count, rows, bool(keys))
 
 

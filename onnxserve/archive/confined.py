@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
+from onnxserve.errors import OnnxserveError
 from onnxserve.paths import resource
 
 VARIABLE = "ONNXSERVE_CONFINE"
@@ -17,3 +19,15 @@ def python_command(*words: str) -> list[str]:
     if not os.environ.get(VARIABLE, "").strip():
         return [sys.executable, *words]
     return [sys.executable, "-P", "-c", LAUNCH, str(resource(WORKER)), *words]
+
+
+def check_confined() -> None:
+    """Raise OnnxserveError if a process can't give up the rights that the variable names, with the reason."""
+    completed = subprocess.run(python_command("-c", ""), capture_output=True, text=True, check=False)
+    if completed.returncode:
+        lines = completed.stderr.strip().splitlines()
+        raise OnnxserveError(
+            f"no process can be started: {lines[-1] if lines else f'exit code {completed.returncode}'}",
+            where=VARIABLE,
+            fix="write it as docs/reference/configuration.md has it",
+        )

@@ -16,8 +16,11 @@ def enter_store(archive: Path, store: Path, name: str = "") -> Path:
     store.mkdir(parents=True, exist_ok=True)
     target = store / (name or archive.name)
     partial = target.with_suffix(".part")
-    shutil.copyfile(archive, partial)
-    partial.replace(target)
+    try:
+        shutil.copyfile(archive, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return target
 
 

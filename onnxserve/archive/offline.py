@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve.scratch import Scratch
 
 from .confined import python_command
 
@@ -51,8 +51,8 @@ Path(sys.argv[2]).write_bytes(msgspec.json.encode(make_handler(Path(sys.argv[1])
 
 def read_schemas(folder: Path) -> dict[str, Any]:
     """Return the JSON schemas of an unpacked archive's handler: `row`, `prediction` and maybe `parameters`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        target, code = Path(scratch) / "schemas.json", SCHEMAS.format(package=package(folder))
+    with Scratch() as scratch:
+        target, code = scratch / "schemas.json", SCHEMAS.format(package=package(folder))
         _run_python(folder, "schemas", "-c", code, str(folder.resolve()), str(target))
         return msgspec.json.decode(target.read_bytes(), type=dict[str, Any])
 
@@ -81,8 +81,8 @@ def tensors(
     A group is one part, unless neighbours in it may not run together. With `parts`, groups are split as the handler
     would split a batch. `part_counts` reads how many parts each group has.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "groups.jsonl"
+    with Scratch() as scratch:
+        source = scratch / "groups.jsonl"
         write_groups(groups, source)
         run_offline(folder.resolve(), "parts" if parts else "tensors", source, target.resolve())
     with open_arrays(target) as arrays:
@@ -118,8 +118,8 @@ class RowFault(msgspec.Struct, frozen=True):
 
 def faults_of(folder: Path, groups: Iterable[list[Any]]) -> list[RowFault]:
     """Return why the handler refuses instances, one record a reason; `place` is empty for the whole instance."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "faults.json"
+    with Scratch() as scratch:
+        source, target = scratch / "groups.jsonl", scratch / "faults.json"
         write_groups(groups, source)
         run_offline(folder.resolve(), "faults", source, target)
         faults = msgspec.json.decode(target.read_bytes(), type=list[RowFault])
@@ -140,8 +140,8 @@ def write_groups(groups: Iterable[list[Any]], path: Path) -> None:
 
 def samples(folder: Path, count: int) -> list[Any]:
     """Return at most `count` random instances within the signature; none if the kind of input can't make any."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "count.json", Path(scratch) / "samples.jsonl"
+    with Scratch() as scratch:
+        source, target = scratch / "count.json", scratch / "samples.jsonl"
         source.write_bytes(msgspec.json.encode(count))
         run_offline(folder.resolve(), "samples", source, target)
         return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]
@@ -163,8 +163,8 @@ def least_sizes(path: Path) -> dict[str, int]:
 
 def outputs(folder: Path, groups: Iterable[list[Any]]) -> list[Array]:
     """Return the first output for each group of instances, shape (rows, ...), each group run as one batch."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
+    with Scratch() as scratch:
+        source, target = scratch / "groups.jsonl", scratch / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "outputs", source, target)
         with open_arrays(target) as arrays:
@@ -181,8 +181,8 @@ class BatchOutputs(NamedTuple):
 
 def every_output(folder: Path, groups: Iterable[list[Any]]) -> list[BatchOutputs]:
     """Return all outputs for each group of instances, run as one batch; archives until 0.2 can't give them."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "groups.jsonl", Path(scratch) / "out.npz"
+    with Scratch() as scratch:
+        source, target = scratch / "groups.jsonl", scratch / "out.npz"
         write_groups(groups, source)
         run_offline(folder.resolve(), "every_output", source, target)
         with open_arrays(target) as arrays:
@@ -204,8 +204,8 @@ def _batch_outputs(arrays: Mapping[str, Array], number: int) -> BatchOutputs:
 
 def answers(folder: Path, bodies: list[bytes], provider: str = "") -> list[dict[str, Any]]:
     """Return the whole handler's `{"status", "body"}` for each JSON body, all in one batch."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "bodies.jsonl", Path(scratch) / "answers.jsonl"
+    with Scratch() as scratch:
+        source, target = scratch / "bodies.jsonl", scratch / "answers.jsonl"
         source.write_bytes(b"\n".join(bodies) + b"\n")
         run_offline(folder.resolve(), "answers", source, target, provider)
         return [msgspec.json.decode(line) for line in target.read_bytes().splitlines()]

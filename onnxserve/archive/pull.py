@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from onnxserve.errors import ArchiveError
 from onnxserve.locations.fetch import fetch as fetch_location
 from onnxserve.locations.fetch import open_access
 from onnxserve.locations.location import Location, parse_location
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.trust.digests import file_digest
 
 from .check import check_archive
@@ -38,8 +38,8 @@ def pull(source: str, sha256: str, store: Path) -> Path:
     check_digest(source, sha256)
     if (there := store / name).is_file() and file_digest(there) == sha256:
         return there
-    with tempfile.TemporaryDirectory() as scratch:
-        fetched = Path(scratch) / name
+    with Scratch() as scratch:
+        fetched = scratch / name
         actual = fetch(source, fetched)
         if actual != sha256:
             raise ArchiveError(

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import ArchiveError
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.trust.digests import SIGNING_FILE
 
 from .library import library, refuse_existing, write_private
@@ -51,8 +51,8 @@ def sign_archive(path: Path, private_key: Path, target: Path | None = None) -> s
     """
     signing = library("model_signing")
     members, manifest = trusted_contents(path, unsigned=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, signature = Path(scratch) / path.stem, Path(scratch) / SIGNING_FILE
+    with Scratch() as scratch:
+        folder, signature = scratch / path.stem, scratch / SIGNING_FILE
         unpack(path, folder)
         (folder / SIGNING_FILE).unlink(missing_ok=True)
         config = signing.signing.Config().set_hashing_config(_hashing_config(signing, folder))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import msgspec
 
 from onnxserve.errors import BatchError
+from onnxserve.scratch import Scratch
 
 from .engine import DaftEngine
 from .job import Machine, Plan
@@ -36,9 +35,9 @@ def estimate(plan: Plan, engines: DaftEngine, machine: Machine, price: float) ->
     first = plan.parts[0]
     some = msgspec.structs.replace(first, rows=min(first.rows, rows), number=0)
     warm = msgspec.structs.replace(some, number=1)
-    with tempfile.TemporaryDirectory(prefix="onnxserve-estimate-") as folder:
+    with Scratch() as folder:
         lone = msgspec.structs.replace(machine, workers=1)
-        results = list(engines.run(plan.job, [warm, some], folder, lone, None))
+        results = list(engines.run(plan.job, [warm, some], str(folder), lone, None))
     if faults := [sample.error for sample in results if sample.error]:
         raise BatchError(faults[0])
     sample = min(results, key=lambda result: result.seconds)

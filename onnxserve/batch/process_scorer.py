@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from onnxserve.archive.confined import python_command
+from onnxserve.archive.confined import check_confined, python_command
 from onnxserve.errors import BatchError
 
 from .chunk import Chunk, Fault
@@ -106,6 +106,7 @@ class ProcessScorer:
         try:
             self._process: ScoringProcess | None = ScoringProcess(settings)
         except ProcessEnded as error:
+            check_confined()  # a word that it doesn't know is the likeliest reason of a worker's end
             raise BatchError(f"loading the archive ended its process: {error}", where=str(settings.folder)) from error
         started = self._process.started
         self.form, self.deviation = started.form, started.deviation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 
 from onnxserve.archive import column_types, nullable_columns, read_signature, row_fields, summarise, takes_arrays
 from onnxserve.errors import BatchError
+from onnxserve.scratch import Scratch
 
 from .job import FeatureLookup, Job, Model, Remote, Shape
 from .part import ALBUMS, Kind, Source
@@ -42,7 +42,7 @@ class JobRequest(msgspec.Struct, frozen=True):
 
 def job_of(request: JobRequest) -> Job:
     """Make the job of a request; BatchError if archive, sources and options don't fit together."""
-    with tempfile.TemporaryDirectory() as folder, local_archive(request.archive, Path(folder)) as path:
+    with Scratch() as folder, local_archive(request.archive, folder) as path:
         archive = summarise(path)
         signature = read_signature(path)
     local = request.archive if "://" in request.archive else str(Path(request.archive).resolve())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from onnxserve.archive import file_digest, unpack_trusted
 from onnxserve.errors import BatchError, OnnxserveError
+from onnxserve.scratch import Scratch
 
 from .chunk import Chunk, Fault
 from .gpu import claim
@@ -52,12 +52,12 @@ class Worker:
         pa.set_cpu_count(1)  # as many workers as processors
         self._job, self._max_errors = job, max_errors
         self._folder = Folder(out)
-        self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-batch-")
+        self._scratch = Scratch()
         self._joiner = self._open_features()
         try:
-            self._scorer = self._make_scorer(Path(self._scratch.name), machine)
+            self._scorer = self._make_scorer(self._scratch.path, machine)
         except BaseException:
-            self._scratch.cleanup()
+            self._scratch.remove()
             raise
 
     def _open_features(self) -> FeatureJoin | None:
@@ -94,7 +94,7 @@ class Worker:
     def close(self) -> None:
         """Close the scorer and delete the unpacked archive."""
         self._scorer.close()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def do(self, part: Part) -> PartResult:
         """Score one part and write its files; after an error none of its files stays.

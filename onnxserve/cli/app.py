@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -44,7 +45,11 @@ def options(
 
 
 def main() -> None:
-    """Run the program; an OnnxserveError or an OSError becomes a message and an exit code, without a traceback."""
+    """Run the program; an OnnxserveError or an OSError becomes a message and an exit code, without a traceback.
+
+    SIGTERM ends it as Ctrl-C does: with its processes and temporary files.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         program()
     except OnnxserveError as error:

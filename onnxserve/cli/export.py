@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +68,6 @@ def export(  # noqa: PLR0913 - each is a flag
         show_traces()
     from onnxserve_export.options import ExportOptions
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: with its processes and temporary files
     server_stores = server_stores_of(settings_from(state=state))
     options = ExportOptions(unproven, draft, replace, server_stores, search_minutes, offline, trust, all_variants)
     work = run_export(folder, store, options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -108,7 +107,6 @@ def serve(repo: RepoFolder, port: Port = 6566, state: State = None, config: Conf
     """
     features = library()
     opened = features.open_repo(repo, settings_from(state=state, config=config).state)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with console.status("starting"):
         server = features.start_features(opened, port)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -131,7 +130,6 @@ def start(
     """
     ports = {"inference_port": inference_port, "management_port": management_port, "gateway_port": gateway_port}
     settings = settings_from(gateway_file=gateway_file, state=state, config=config, **ports)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     running, roles = open_gateway(settings), RoleStore(settings.state)
     try:
         with observe_gateway(running.gateway):

@@ -12,19 +12,20 @@ import typer
 
 from onnxserve.archive import configured_keys
 from onnxserve.gateway import RoleStore
+from onnxserve.gateway.nginx.files import check_paths
 from onnxserve.gateway.nginx_process import wait_for_ports
 from onnxserve.release import ReleaseService, release_of
 from onnxserve.release.registration import clear_staged
 from onnxserve.supervisor import Events, Stopped, StopSignals, Supervisor, TorchServe
 from onnxserve.supervisor.events import FILE
 from onnxserve.supervisor.store import fill_store
-from onnxserve.torchserve import Settings, own_stores, record_stores
+from onnxserve.torchserve import Settings, check_names, own_stores, record_stores
 
 from .console import console, out
 from .exporting import Trust
 from .features import URL, feature_service, needs_features, unserved_stores
 from .first_request import first_answers, next_steps
-from .gateway import config_of, gateway_service
+from .gateway import config_of, gateway_of, gateway_service
 from .groups import root
 from .reloading import Development, Folders, Reload, begin_development, development_of
 from .server import (
@@ -104,6 +105,9 @@ def serve(  # noqa: PLR0913 - each is a flag
     )
     development = development_of(folders, reload=reload, trust=trust)
     options = Options(with_gateway, features, features_port, timeout, warm, development)
+    check_names(settings)
+    if with_gateway:
+        check_paths(gateway_of(settings))
     with StopSignals() as signals, contextlib.suppress(Stopped):
         run(settings, options, signals)
     console.print("stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from onnxserve.errors import GatewayError
 from onnxserve.gateway import read_config
 from onnxserve.gateway.config import Predictions
 from onnxserve.gateway.gateway import ADMIN
@@ -65,8 +67,20 @@ def metrics_folder(settings: Settings) -> Path:
 
 def prediction_settings(predictions: Predictions, settings: Settings) -> str:
     """Return the prediction log's settings as handlers read them: JSON."""
-    fields = msgspec.structs.asdict(predictions) | {"folder": str(log_folder(predictions, settings))}
+    fields = msgspec.structs.asdict(predictions) | {"folder": str(make_log_folder(predictions, settings))}
     return msgspec.json.encode(fields).decode()
+
+
+def make_log_folder(predictions: Predictions, settings: Settings) -> Path:
+    """Make the folder of the prediction log; GatewayError where rows couldn't be kept in it, before anything starts."""
+    folder = log_folder(predictions, settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        what = f"the prediction log can't be written: {error.strerror}"
+        raise GatewayError(what, where=str(folder), fix="name another one in [predictions] folder") from error
+    return folder
 
 
 def log_folder(predictions: Predictions, settings: Settings) -> Path:

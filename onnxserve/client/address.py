@@ -27,15 +27,15 @@ class Address:
         return f"{UNIX}{self.path}" if self.path else self.url
 
     def transport(self, **options: Any) -> httpx.HTTPTransport:
-        """Return an httpx transport without the environment's proxies; `options` are those of httpx.HTTPTransport."""
-        import httpx  # it takes longer than all else that a command imports, and few commands send requests
-
+        """Return an httpx transport without the environment's proxies; `options` are those of BoundedTransport."""
+        # httpx takes longer than all else that a command imports, and few commands send requests.
+        from .bounded_transport import BoundedTransport
         from .socket_transport import SocketTransport
 
         # Otherwise httpx reads all certificate authorities, which takes tens of milliseconds.
         options.setdefault("verify", self.url.startswith("https:"))
         if self.path is None:
-            return httpx.HTTPTransport(trust_env=False, **options)
+            return BoundedTransport(**options)
         return SocketTransport(self.path, self.connect, **options)
 
     def client(self, timeout_s: float = 10.0, headers: dict[str, str] | None = None) -> httpx.Client:

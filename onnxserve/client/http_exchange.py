@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import httpx
 
 from .exchange import Incoming
+from .phase_time import LEAST_S, Seconds
 from .settings import CONNECT_S, Settings
 
 PHASES = ("connect", "pool", "read", "write")
-LEAST_S = 0.001  # 0 would mean not to wait at all, whose error is another one
 
 
 def limits(settings: Settings) -> httpx.Limits:
@@ -34,7 +34,7 @@ class TimeLeft(Mapping[str, float]):
         if phase not in PHASES:
             raise KeyError(phase)
         left = max(LEAST_S, self._end - time.monotonic())
-        return min(CONNECT_S, left / 2) if phase == "connect" else left
+        return Seconds.from_now(min(CONNECT_S, left / 2) if phase == "connect" else left)
 
     def __iter__(self) -> Iterator[str]:
         return iter(PHASES)

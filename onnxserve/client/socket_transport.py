@@ -9,16 +9,18 @@ from typing import Any
 
 import httpx
 
+from .bounded_transport import BoundedTransport
 
-class SocketTransport(httpx.HTTPTransport):
+
+class SocketTransport(BoundedTransport):
     """Requests through a unix socket; it first tries to connect, since httpcore 1.0 leaks a socket that can't.
 
     `connect` opens a connection to `path` within a time [s], or raises OSError; `options` are those of
-    httpx.HTTPTransport.
+    BoundedTransport.
     """
 
     def __init__(self, path: Path, connect: Callable[[float | None], socket.socket], **options: Any) -> None:
-        super().__init__(uds=str(path), trust_env=False, **options)
+        super().__init__(uds=str(path), **options)
         self._connect = connect
         self._connected = False
 

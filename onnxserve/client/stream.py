@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from .rows import refuse_single_row
+from .thread import in_thread
 
 T = TypeVar("T")
 Part = tuple[int, list[Any]]  # the number of the first row, and the rows
@@ -37,23 +38,9 @@ def stream(
     for part in parts_of(rows, rows_per_request):
         if len(under_way) == concurrency:
             yield from under_way.popleft().result()
-        under_way.append(in_thread(predict, part))
+        under_way.append(in_thread(partial(predict, part), "predict"))
     while under_way:
         yield from under_way.popleft().result()
-
-
-def in_thread(predict: Callable[[Part], list[T]], part: Part) -> Future[list[T]]:
-    """Begin a request in a thread of its own, for which neither the stream nor the program's end waits."""
-    answers = Future[list[T]]()
-
-    def run() -> None:
-        try:
-            answers.set_result(predict(part))
-        except BaseException as error:  # noqa: BLE001 - the reader of the stream gets it
-            answers.set_exception(error)
-
-    threading.Thread(target=run, name="predict", daemon=True).start()
-    return answers
 
 
 async def async_parts_of(rows: Iterable[Any] | AsyncIterable[Any], count: int) -> AsyncGenerator[Part]:

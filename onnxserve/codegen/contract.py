@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from onnxserve.archive import read_signature, unpack_trusted
 from onnxserve.archive.offline import read_schemas
 from onnxserve.archive.read import NAME, NAME_FIX
 from onnxserve.errors import ArchiveError, ServerError
+from onnxserve.scratch import Scratch
 
 Schema = dict[str, Any]
 
@@ -36,9 +36,9 @@ class ModelContract:
 def archive_contract(path: Path) -> ModelContract:
     """Return what an archive's own handler says of itself; ArchiveError if it can't."""
     signature = read_signature(path)
-    with tempfile.TemporaryDirectory() as scratch:
-        unpack_trusted(path, Path(scratch))
-        schemas = read_schemas(Path(scratch))
+    with Scratch() as scratch:
+        unpack_trusted(path, scratch)
+        schemas = read_schemas(scratch)
     return ModelContract(
         str(signature["model"]),
         schemas["row"],

@@ -52,6 +52,8 @@ def _with_paths(config: GatewayConfig, folder: Path) -> GatewayConfig:
     """Make paths absolute; GatewayError for a missing file of TLS or JWT."""
 
     def absolute(name: str, *, must_exist: bool = True) -> str:
+        if "\0" in name:
+            raise GatewayError("a path has no zero byte", where=repr(name), fix="leave it out in gateway.toml")
         path = folder / name if name else None
         if must_exist and path and not path.is_file():
             raise GatewayError(

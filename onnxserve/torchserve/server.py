@@ -123,10 +123,17 @@ def start_server(settings: Settings, variables: Mapping[str, str] = NONE, archiv
     environment = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     java = find_java()
     environment[LARGEST_ANSWER] = properties.get("max_response_size", "")
+    environment |= utf8_locale(environment)
     environment |= {**variables, "JAVA_HOME": str(java.home), "TEMP": str(temp), "TMPDIR": str(temp)}
     command = frontend_command(java, config, properties, temp)
     begin, record = log_size(log), settings.run / f"{NAME}.process"
     return Server(spawn(command, folder=state, log=log, environment=environment, record=record), log, begin)
+
+
+def utf8_locale(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes Java open files whose names are beyond ASCII, empty where the locale does (locale(7))."""
+    chosen = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "C")
+    return {} if chosen.lower().replace("-", "").endswith("utf8") else {"LC_ALL": "C.UTF-8"}
 
 
 def check(settings: Settings) -> None:

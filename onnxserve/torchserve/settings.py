@@ -73,6 +73,17 @@ class Settings:
         return loopback(port) if self.plain else unix(self.run / f"{api}.sock")
 
 
+def check_names(settings: Settings) -> None:
+    """Raise ServerError for a path that TorchServe can't be told: with a line break, or bytes that aren't UTF-8."""
+    for path in (settings.config, settings.store, settings.state, settings.gateway_file):
+        name = str(path.resolve())
+        # Python has a code point from here on for each byte that isn't UTF-8 (PEP 383).
+        surrogate = any("\ud800" <= character <= "\udfff" for character in name)
+        if surrogate or not {"\n", "\r"}.isdisjoint(name):
+            what = "the name of a file or folder " + ("isn't UTF-8" if surrogate else "has a line break")
+            raise ServerError(what, where=ascii(name), fix="rename it, or choose another one")
+
+
 def default_file(name: str, *former: str) -> Path:
     """Return the file `name` of the current folder, or one of a former name there, else the file that we ship."""
     here = (Path(known) for known in (name, *former))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from onnxserve.archive import golden_bodies, reconfigure, summarise, threads_of
 from onnxserve.client import Address, Connection, http_post
 from onnxserve.errors import ServerError
+from onnxserve.scratch import Scratch
 from onnxserve.torchserve import Management, Settings, start_server
 from onnxserve.torchserve.warmup import warm_up
 
@@ -74,13 +74,13 @@ class Live:
 @contextlib.contextmanager
 def live(archive: Path, point: Point, settings: Settings, overload: float) -> Iterator[Live]:
     """Serve `archive` with `point` on sockets of its own, warmed up; the user's archive is not touched."""
-    with tempfile.TemporaryDirectory(prefix="onnxserve-tune-") as scratch:
-        store = Path(scratch) / "store"
+    with Scratch() as scratch:
+        store = scratch / "store"
         # A long queue without a target: the objective decides what is too slow, no request is refused.
         handler = {"threads": point.threads, "deduplicate": False}  # the few golden rows stand for rows that differ
         changes = {**served_as(point), "handler": handler, "jobQueueSize": 10_000, "tuning": {"p99_ms": 0}}
         reconfigure(archive, store / archive.name, changes)
-        own = replace(settings, plain=False, store=store, state=Path(scratch) / "state")
+        own = replace(settings, plain=False, store=store, state=scratch / "state")
         summary = summarise(archive)
         server = start_server(own)
         try:

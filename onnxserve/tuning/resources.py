@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import resource
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from onnxserve.archive import golden_bodies, max_batch, read_config, summarise, threads_of, unpack_trusted
 from onnxserve.archive.offline import answers
+from onnxserve.scratch import Scratch
 
 MIB = 2**20
 FRONTEND_MIB = 1536  # Java's heap of 1 GiB (config.properties), its code, and the gateway
@@ -43,9 +43,9 @@ def peak_megabytes(archive: Path) -> int:
     """Return the peak memory, MiB, of a process that answers one batch as large as the proof allows."""
     bodies = golden_bodies(archive)
     batch = [bodies[at % len(bodies)] for at in range(max_batch(archive))]
-    with tempfile.TemporaryDirectory() as scratch:
-        unpack_trusted(archive, Path(scratch))
-        answers(Path(scratch), batch)
+    with Scratch() as scratch:
+        unpack_trusted(archive, scratch)
+        answers(scratch, batch)
     return math.ceil(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / MIB)
 
 

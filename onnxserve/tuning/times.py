@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from onnxserve.archive.offline import run_offline
+from onnxserve.scratch import Scratch
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -21,8 +21,8 @@ class Timing(msgspec.Struct, frozen=True):
 
 def measure_times(folder: Path, threads: list[int], batches: list[int]) -> list[Timing]:
     """Measure all combinations in turns, so that a disturbance affects all equally."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source, target = Path(scratch) / "plan.json", Path(scratch) / "times.json"
+    with Scratch() as scratch:
+        source, target = scratch / "plan.json", scratch / "times.json"
         source.write_bytes(msgspec.json.encode({"threads": threads, "batches": batches}))
         run_offline(folder.resolve(), "times", source, target)
         return msgspec.json.decode(target.read_bytes(), type=list[Timing])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from onnxserve.archive import file_digest, max_batch, read_config, reconfigure, summarise, unpack_trusted
 from onnxserve.errors import TuneError
+from onnxserve.scratch import Scratch
 from onnxserve.torchserve import Settings
 
 from .curves import section, write_section
@@ -72,10 +72,10 @@ def tune(plan: Plan, progress: Progress) -> tuple[Tuning, Measurements]:
     largest = max_batch(plan.archive)
     progress("batches in the worker", 0, 1)
     if not measured.times:
-        with tempfile.TemporaryDirectory() as scratch:
-            unpack_trusted(plan.archive, Path(scratch))
+        with Scratch() as scratch:
+            unpack_trusted(plan.archive, scratch)
             threads = sorted({1, *(threads for _, threads in shares(plan.cpus))})
-            measured.times = measure_times(Path(scratch), threads, batches(largest))
+            measured.times = measure_times(scratch, threads, batches(largest))
         state.write(measured)
     points = shortlist(measured.times, plan.cpus, largest, plan.p99_ms)[:SHORTLIST]
     jobs = [(point, 1) for point in points]

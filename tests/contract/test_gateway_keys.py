@@ -16,7 +16,7 @@ from onnxserve.gateway.files import write_json
 from onnxserve.gateway.keys import ID, Key, add, digest, read_keys, revoke, rotate
 from tests.helpers.gateway import call
 from tests.helpers.raw import post_bytes, raw_connection
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PROMISED_S, wait_for
 
 
 def test_a_keys_priority_and_client_reach_the_server_from_the_first_request_on(open_gateway, upstream, keys):
@@ -40,7 +40,7 @@ def test_a_learnt_key_is_refused_soon_after_it_was_revoked_and_its_neighbours_ar
     for secret in (revoked, stays):
         assert [client.post(x_api_key=secret).status_code for _ in range(3)] == [200] * 3
     revoke(keys, "gone")
-    wait_for(lambda: client.post(x_api_key=revoked).status_code == 401)
+    wait_for(lambda: client.post(x_api_key=revoked).status_code == 401, PROMISED_S)
     assert client.post(x_api_key=stays).status_code == 200
 
 
@@ -51,7 +51,7 @@ def test_a_learnt_keys_models_and_priority_change_with_the_file(open_gateway, up
         assert client.post(path, x_api_key=secret).status_code == 200
     [kept] = read_keys(keys)
     write_json(keys, {kept: Key("shop", ("demo",), priority="batch")})
-    wait_for(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403)
+    wait_for(lambda: client.post("/predictions/other", x_api_key=secret).status_code == 403, PROMISED_S)
     assert client.post(x_api_key=secret).status_code == 200
     assert upstream.requests[-1].headers["x-onnxserve-priority"] == "batch"
 
@@ -85,7 +85,7 @@ def test_a_damaged_file_opens_nothing_and_locks_nobody_out(open_gateway, keys, d
         assert client.post(x_api_key="osk_other").status_code == 401
     keys.write_bytes(whole)
     fresh = add(keys, Key("fresh"))
-    wait_for(lambda: client.post(x_api_key=fresh).status_code == 200)
+    wait_for(lambda: client.post(x_api_key=fresh).status_code == 200, PROMISED_S)
 
 
 def test_a_gateway_that_begins_with_a_damaged_file_refuses_everybody_until_it_is_whole(open_gateway, keys):
@@ -95,7 +95,7 @@ def test_a_gateway_that_begins_with_a_damaged_file_refuses_everybody_until_it_is
     client = open_gateway()
     assert client.post(x_api_key=secret).status_code == 401
     keys.write_bytes(whole)
-    wait_for(lambda: client.post(x_api_key=secret).status_code == 200)
+    wait_for(lambda: client.post(x_api_key=secret).status_code == 200, PROMISED_S)
 
 
 def test_a_file_that_is_removed_revokes_every_key(open_gateway, keys):
@@ -103,7 +103,7 @@ def test_a_file_that_is_removed_revokes_every_key(open_gateway, keys):
     client = open_gateway()
     assert client.post(x_api_key=secret).status_code == 200
     keys.unlink()
-    wait_for(lambda: client.post(x_api_key=secret).status_code == 401)
+    wait_for(lambda: client.post(x_api_key=secret).status_code == 401, PROMISED_S)
 
 
 def test_thousands_of_keys_are_taken_up(open_gateway, keys):
@@ -112,10 +112,10 @@ def test_thousands_of_keys_are_taken_up(open_gateway, keys):
     many = {f"{number:064x}": Key(f"client {number}", ("demo", "other")) for number in range(20_000)}
     write_json(keys, {**read_keys(keys), **many})
     last = add(keys, Key("last"))
-    wait_for(lambda: client.post(x_api_key=last).status_code == 200)
+    wait_for(lambda: client.post(x_api_key=last).status_code == 200, PROMISED_S)
     assert client.post(x_api_key=first).status_code == 200
     revoke(keys, "first")
-    wait_for(lambda: client.post(x_api_key=first).status_code == 401)
+    wait_for(lambda: client.post(x_api_key=first).status_code == 401, PROMISED_S)
 
 
 def test_a_key_that_is_no_key_is_told_where_keys_are_not_required_either(open_gateway, keys):
@@ -170,7 +170,7 @@ def test_a_learnt_key_ends_when_it_expires_whatever_the_file_is_then(open_gatewa
     assert [client.post(x_api_key=secret).status_code for secret in (short, stays) * 2] == [200] * 4
     if damage:
         keys.write_text(damage)
-    wait_for(lambda: client.post(x_api_key=short).status_code == 401)
+    wait_for(lambda: client.post(x_api_key=short).status_code == 401, PROMISED_S)
     assert client.post(x_api_key=short).json()["error"]["type"] == "key_expired"
     assert client.post(x_api_key=stays).status_code == 200
 
@@ -216,7 +216,7 @@ def test_a_time_in_another_zone_ends_a_key_at_that_time(open_gateway, keys):
     over, short = ending(keys, "over", -3600, east), ending(keys, "short", 3, east)
     client = open_gateway()
     assert [client.post(x_api_key=secret).status_code for secret in (over, short)] == [401, 200]
-    wait_for(lambda: client.post(x_api_key=short).status_code == 401)
+    wait_for(lambda: client.post(x_api_key=short).status_code == 401, PROMISED_S)
 
 
 def test_a_rotation_takes_effect_on_connections_that_are_open(open_gateway, keys):
@@ -231,8 +231,8 @@ def test_a_rotation_takes_effect_on_connections_that_are_open(open_gateway, keys
 
         assert status(old) == 200
         fresh = rotate(keys, "shop", dt.timedelta(seconds=3))
-        wait_for(lambda: status(fresh) == 200)
-        wait_for(lambda: status(old) == 401)
+        wait_for(lambda: status(fresh) == 200, PROMISED_S)
+        wait_for(lambda: status(old) == 401, PROMISED_S)
         assert status(fresh) == 200
 
 

@@ -62,6 +62,13 @@ def test_a_folder_whose_name_nginx_would_read_as_something_else_is_refused(name)
         configuration(gateway_of(config(), Path("/somewhere") / name, 1))
 
 
+def test_a_path_with_a_zero_byte_is_refused_by_its_file(tmp_path):
+    file = tmp_path / "gateway.toml"
+    file.write_text('[predictions]\nfolder = "a\\u0000b"\n')
+    with pytest.raises(GatewayError, match=r"a path has no zero byte(.|\n)*a.x00b"):
+        read_config(file)
+
+
 def test_a_cache_by_client_needs_to_know_clients(tmp_path):
     file = tmp_path / "gateway.toml"
     file.write_text("[cache]\nseconds = 5.0\nper_client = true\n")

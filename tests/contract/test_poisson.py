@@ -16,11 +16,12 @@ from onnxserve.tuning.poisson import Load
 
 
 class Known(BaseHTTPRequestHandler):
-    """200 with a body; /stall stops the whole server once for 400 ms, /fail is 503, /hang hangs up."""
+    """200 with a body; /stall stops the whole server once for `stall_s`, /fail is 503, /hang hangs up."""
 
     protocol_version = "HTTP/1.1"
     lock = threading.Lock()
     stalled = False
+    stall_s = 0.4
     bodies: ClassVar[list[bytes]] = []
 
     def do_POST(self):
@@ -29,7 +30,7 @@ class Known(BaseHTTPRequestHandler):
         with Known.lock:
             if self.path == "/stall" and not Known.stalled:
                 Known.stalled = True
-                time.sleep(0.4)
+                time.sleep(Known.stall_s)
         if self.path == "/hang":
             self.close_connection = True
             return
@@ -66,7 +67,7 @@ def test_every_request_is_sent_once_and_answered(address):
 
 
 def test_a_stall_is_charged_to_all_who_should_have_been_sent_meanwhile(address):
-    Known.stalled = False
+    Known.stalled, Known.stall_s = False, 0.4
     sample = Load(address, [http_post("/stall", b"x")]).run(200, 1)
     # A closed loop would count one slow request of 200; 400 ms of a second are stalled here.
     assert sample.failed == 0
@@ -86,8 +87,8 @@ def test_a_server_that_is_not_there_fails_every_request():
 
 
 def test_a_run_begins_after_the_queue_of_the_one_before_is_empty(address):
-    Known.stalled = False
+    Known.stalled, Known.stall_s = False, 3.0
     server = Live(address, [http_post("/stall", b"x")])
     sample = server.offer(100, 0.5)  # the stall is over before the first request counts
-    assert sample.p99_ms < 300
+    assert sample.p99_ms < 2000
     assert sample.failed == 0

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from onnxserve.torchserve import find_java, free_ports
 from tests.helpers import plain_http
+from tests.helpers.interrupted import interrupt
 from tests.helpers.torchserve import ROOT
 
 NAMES = ("inference", "management", "metrics")
@@ -113,8 +113,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         assert busy.returncode == 1
         assert "another server runs with this state folder" in busy.stderr
     finally:
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=90)
+        output, errors = interrupt(process)
     assert process.returncode == 0, errors
     assert "circle 1.0.0: {'label': " in output
     assert "onnxserve release status" in output
@@ -159,8 +158,7 @@ def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_pa
         assert answer.status_code == 200, answer.text
         assert "x-onnxserve-degraded" not in answer.headers
     finally:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=90)
+        _, errors = interrupt(process)
     assert process.returncode == 0, errors
     assert not answers(f"http://127.0.0.1:{features}/health")
 
@@ -210,6 +208,5 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
         output = run("predict", "praise", "the shop was awful and rude", "--inference-port", str(ports[0]))
         assert "complaint" in output
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(90)
+        interrupt(process)
     assert sorted(path.name for path in work.iterdir()) == [".onnxserve", "model_store", "models"]

@@ -66,8 +66,11 @@ def test_documents_and_console_show_an_unknown_input_and_no_proof(real_models):
 
 def test_its_next_version_is_registered_and_becomes_a_canary_that_is_taken_back(real_models, tmp_path):
     assert real_models.release.register(migrated(tmp_path, "1.1", 3.0)) == "1.1"
-    real_models.release.management.wait_ready("doubler", "1.1", READY_S)
-    assert post(real_models, {"numbers": [1]}, "/predictions/doubler/1.1").json() == {"numbers": [3]}
-    real_models.release.canary("doubler", Canary("1.1", 50))
-    real_models.release.rollback("doubler")
-    assert post(real_models, {"numbers": [1]}).json() == {"numbers": [2]}
+    try:
+        real_models.release.management.wait_ready("doubler", "1.1", READY_S)
+        assert post(real_models, {"numbers": [1]}, "/predictions/doubler/1.1").json() == {"numbers": [3]}
+        real_models.release.canary("doubler", Canary("1.1", 50))
+        real_models.release.rollback("doubler")
+        assert post(real_models, {"numbers": [1]}).json() == {"numbers": [2]}
+    finally:
+        real_models.release.retire("doubler", "1.1", grace_s=0)

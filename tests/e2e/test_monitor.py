@@ -7,7 +7,6 @@ import ipaddress
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from onnxserve.release.brownout import Pressure, Pressures
 from onnxserve.torchserve import Management, Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.blocking_model import CAPACITY, gate_of, write_archive
+from tests.helpers.interrupted import interrupt
 from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
@@ -95,8 +95,7 @@ def seen(archive, tmp_path_factory) -> Iterator[Seen]:
             time.sleep(0.2)
         yield Seen(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}", settings, process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(90)
+        interrupt(process)
 
 
 def counted(text: str, name: str, **labels: str) -> float:
@@ -153,8 +152,7 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
         groups = plain_http.get(f"{api}/rules").json()["data"]["groups"]
         assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
     finally:
-        process.terminate()
-        process.wait(90)
+        interrupt(process)
 
 
 def test_what_was_asked_and_answered_is_kept_without_what_must_not_be(seen):

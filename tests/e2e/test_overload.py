@@ -89,7 +89,7 @@ def test_what_is_answered_at_overload_is_answered_in_time_and_the_rest_is_told_t
     print(f"p99 {1000 * answers.p99():.0f} ms, {len(answers.seconds)} answered, {len(answers.refused)} refused")  # noqa: T201 - shown by -s
     # A quarter of what the model can do: the machine may be busy.
     assert len(answers.seconds) > (SECONDS - LEARNING_S) / ROW_S / 4
-    assert answers.p99() < 10 * TARGET_S
+    assert answers.p99() < CLIENTS * ROW_S / 2  # half of what all wait when none is refused
     assert answers.refused
     assert {head.split(b" ")[1] for head in answers.refused} == {b"503"}
     assert all(b"\r\nretry-after: 1\r\n" in head for head in answers.refused)

@@ -42,7 +42,10 @@ def sections() -> dict[str, tuple[Hook, ...]]:
 def own_hooks(cls: type, common: set[str]) -> tuple[Hook, ...]:
     """Return the hooks of a kind or a task that not every kind or task has."""
     bases = [base for base in cls.__mro__ if base not in (*InputHooks.__mro__, *TaskHooks.__mro__)]
-    return tuple(hook for base in bases for hook in hooks_of(base) if hook.name not in common)
+    hooks: dict[str, Hook] = {}
+    for hook in (hook for base in bases for hook in hooks_of(base) if hook.name not in common):
+        hooks.setdefault(hook.name, hook)  # the first class in this order is the one that Python takes it from
+    return tuple(hooks.values())
 
 
 def hooks_of(cls: type) -> tuple[Hook, ...]:

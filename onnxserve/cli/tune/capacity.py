@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from onnxserve.cli import groups
 from onnxserve.cli.console import AsJson, console, out, show
 from onnxserve.cli.table import Number, print_table
 from onnxserve.errors import TuneError
+from onnxserve.scratch import Scratch
 
 HEADINGS = ("model", "version", *map(Number, ("workers", "threads", "batch", "p99 ms", "busy", "requests/s")))
 
@@ -50,9 +50,9 @@ def capacity(
     each = threads or threads_of(config) or max(1, len(os.sched_getaffinity(0)) // count)
     batch = min(int(config["batchSize"]), max_batch(archive))
     objective = p99_ms or float((config.get("tuning") or {}).get("p99_ms", 100))
-    with tempfile.TemporaryDirectory() as scratch, console.status("measuring batches"):
-        unpack_trusted(archive, Path(scratch))
-        times = measure_times(Path(scratch), [each], batches(batch))
+    with Scratch() as scratch, console.status("measuring batches"):
+        unpack_trusted(archive, scratch)
+        times = measure_times(scratch, [each], batches(batch))
     service = service_times(times, each)
     needed = plan(rate, service, count, batch, objective / 1e3)
     if not needed.servers:

@@ -109,7 +109,8 @@ def check_paths(gateway: Gateway) -> None:
     tls, auth = gateway.config.tls, gateway.config.auth
     for path in (str(gateway.run), str(INSIDE), tls.certificate, tls.key, tls.client_ca, auth.keys, auth.jwt.jwks):
         if wrong := {character for character in path if character in UNREADABLE}:
-            raise GatewayError(f"nginx can't read a path with {' '.join(sorted(wrong))}", where=path, fix="rename it")
+            shown = " ".join(map(ascii, sorted(wrong)))
+            raise GatewayError(f"nginx can't read a path with {shown}", where=path, fix="rename the file or the folder")
 
 
 def script_config(config: GatewayConfig) -> dict[str, object]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,10 +14,14 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
+from onnxserve.definition import read_definition
 from onnxserve_export import run
 from onnxserve_export.batches import Batches, write_batches
+from onnxserve_export.export_state import ExportState
 from onnxserve_export.graph_outputs import GraphOutputs, outputs_for
 from onnxserve_export.run import GraphCrashed, run_graph
+from tests import ROOT
+from tests.helpers.waiting import wait_for
 
 ROWS, SIDE = 8, 16
 
@@ -87,11 +93,16 @@ def test_a_graph_that_runs_for_too_long_counts_as_crashed(graph, batches, tmp_pa
         outputs_for(graph, batches, {}, tmp_path)
 
 
+def write_sleeper(folder: Path) -> Path:
+    """Write a program that makes the folder `runs`, and stays."""
+    sleeper = folder / "sleeper.py"
+    sleeper.write_text(f"import pathlib, time\npathlib.Path({str(folder / 'runs')!r}).mkdir()\ntime.sleep(600)\n")
+    return sleeper
+
+
 def test_outputs_are_computed_beside_other_work_until_somebody_closes_them(tmp_path, monkeypatch, batches):
-    sleeper, mark = tmp_path / "sleeper.py", tmp_path / "runs"
-    sleeper.write_text(f"import os, pathlib, time\npathlib.Path({str(mark)!r}).mkdir()\ntime.sleep(60)\n")
-    monkeypatch.setattr(run, "GRAPH_PROCESS", sleeper)
-    scratch = tmp_path / "scratch"
+    monkeypatch.setattr(run, "GRAPH_PROCESS", write_sleeper(tmp_path))
+    scratch, mark = tmp_path / "scratch", tmp_path / "runs"
     scratch.mkdir()
     before = psutil.Process().children()
     outputs = GraphOutputs(tmp_path / "graph.onnx", batches, {}, scratch)  # returns though nothing has run yet
@@ -104,3 +115,30 @@ def test_outputs_are_computed_beside_other_work_until_somebody_closes_them(tmp_p
     outputs.close()
     assert not process.is_running()
     assert not list(scratch.iterdir())
+
+
+def test_what_an_export_started_ends_with_it_though_somebody_holds_it(tmp_path, monkeypatch, batches):
+    monkeypatch.setattr(run, "GRAPH_PROCESS", write_sleeper(tmp_path))
+    state = ExportState(read_definition(ROOT / "models" / "segment"), tmp_path / "store", tmp_path / "scratch")
+    state.row_axes = {}
+    state.scratch.mkdir()
+    before = psutil.Process().children()
+    with state.running:
+        outputs = state.start(tmp_path / "graph.onnx", batches)
+        [process] = [child for child in psutil.Process().children() if child not in before]
+    assert not process.is_running()
+    assert not list(state.scratch.iterdir())
+    assert not outputs.close.alive
+
+
+def test_a_graphs_process_ends_with_the_program_even_by_sigkill(tmp_path):
+    code = "import pathlib, sys, time; from onnxserve_export import run; run.GRAPH_PROCESS = pathlib.Path(sys.argv[1]);"
+    code += "process = run.GraphProcess(); time.sleep(600)"
+    program = subprocess.Popen([sys.executable, "-c", code, str(write_sleeper(tmp_path))])
+    try:
+        wait_for((tmp_path / "runs").exists)
+        [process] = psutil.Process(program.pid).children()
+    finally:
+        program.kill()
+        program.wait()
+    process.wait(60)

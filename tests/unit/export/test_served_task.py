@@ -101,6 +101,14 @@ def test_a_hook_is_the_users_own_wherever_its_class_has_it_from(tmp_path):
     assert claim_of(definition, Basis(labelled=False, hooks=hooks)) == "agreement"
 
 
+@pytest.mark.parametrize("hook", ["def agreement(self, outputs, reference): ...", "agreement = Classification.quality"])
+def test_a_hook_that_the_users_own_base_has_is_the_users_own_and_so_is_a_borrowed_one(tmp_path, hook):
+    base = HEAD.replace("class Own(TableInput, Classification, Handler)", "class Base(Classification)")
+    code = f"{base}    {hook}\n\n\nclass Own(TableInput, Base, Handler):\n    pass\n"
+    hooks = served_task(definition_with(tmp_path / "models", code), tmp_path / "handler")
+    assert (overrides(hooks, "agreement"), overrides(hooks, "quality")) == (True, False)
+
+
 def test_a_handler_of_predictions_alone_is_judged_by_the_tasks_hooks(tmp_path):
     code = (
         HEAD.replace("TableInput, Classification, ", "")

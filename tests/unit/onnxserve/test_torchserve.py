@@ -1,16 +1,17 @@
 """Settings, properties, Java, rendering."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from onnxserve.doctor.checks import sockets
 from onnxserve.errors import ServerError
-from onnxserve.torchserve import java, resolve_settings
+from onnxserve.torchserve import check_names, java, resolve_settings
 from onnxserve.torchserve.load_failures import refusals
 from onnxserve.torchserve.properties import parse_properties, render_properties
 from onnxserve.torchserve.render import render_configuration
-from onnxserve.torchserve.server import Server, start_server
+from onnxserve.torchserve.server import Server, start_server, utf8_locale
 from tests import ROOT
 
 CONFIG = ROOT / "config.properties"
@@ -67,6 +68,27 @@ def test_properties_survive_a_round_trip():
     text = "# a comment\na=1\n b = x=y \n\n"
     assert parse_properties(text) == {"a": "1", "b": "x=y"}
     assert parse_properties(render_properties({"a": "1", "b": "x=y"})) == {"a": "1", "b": "x=y"}
+
+
+@pytest.mark.parametrize(
+    "name", ["back\\slash", "a\nb", "a=b", " first", "tab\t", "é ☃ 𝄞", "\\u00e9", "#1", "a\x85b\u2028"]
+)
+def test_every_name_of_a_folder_survives_a_round_trip_and_takes_one_line(name):
+    text = render_properties({"model_store": name, "b": "1"})
+    assert parse_properties(text) == {"model_store": name, "b": "1"}
+    assert len(text.splitlines()) == 2
+
+
+def test_escapes_of_a_users_file_mean_what_they_mean_to_java():
+    assert parse_properties("a=\\u00e9\\ud834\\udd1e\nb=x\\.y\\\\z\n") == {"a": "é𝄞", "b": "x.y\\z"}
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused_by_its_name(tmp_path):
+    state = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ServerError, match="isn't UTF-8") as caught:
+        check_names(resolve_settings({}, {"config": CONFIG, "state": state}))
+    assert "caf\\udce9" in str(caught.value)
+    check_names(resolve_settings({}, {"config": CONFIG, "state": tmp_path / "café"}))
 
 
 def test_names_beyond_ascii_are_escaped_as_java_reads_them():
@@ -175,3 +197,16 @@ def test_a_machine_without_the_program_that_ends_workers_is_refused(monkeypatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerError, match="no program `kill`"):
         start_server(resolve_settings({}, {"store": tmp_path}))
+
+
+@pytest.mark.parametrize(
+    ("variables", "added"),
+    [
+        ({}, {"LC_ALL": "C.UTF-8"}),
+        ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, {"LC_ALL": "C.UTF-8"}),
+        ({"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LANG": "C"}, {}),
+        ({"LANG": "en_US.utf8"}, {}),
+    ],
+)
+def test_java_gets_a_locale_in_which_it_can_open_every_file(variables, added):
+    assert utf8_locale(variables) == added

@@ -125,10 +125,10 @@ def test_nothing_of_an_archive_runs_that_is_not_what_it_records(archive, tmp_pat
     at = content.index(b"class Service(")
     path = tmp_path / "changed.mar"
     path.write_bytes(content[:at] + b"class Service[" + content[at + 14 :])
-    before = set(Path(tempfile.gettempdir()).glob("onnxserve-archive-*"))
+    before = set(Path(tempfile.gettempdir()).glob("onnxserve-*"))
     with pytest.raises(ArchiveError, match="damaged"):
         onnxserve.Archive(path).predict([[0.0, 0.0]])
-    assert set(Path(tempfile.gettempdir()).glob("onnxserve-archive-*")) == before
+    assert set(Path(tempfile.gettempdir()).glob("onnxserve-*")) == before
 
 
 def test_its_report_lies_beside_it(circle, tmp_path):

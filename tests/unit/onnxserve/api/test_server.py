@@ -14,6 +14,7 @@ import pytest
 import onnxserve
 from onnxserve.api.server import Server, link_archives
 from onnxserve.errors import ArchiveError, RowError, ServerError
+from onnxserve.scratch import Scratch
 from tests.helpers.forked import close_in_a_copy
 from tests.helpers.handler_transport import HandlerTransport, client_of
 from tests.helpers.inference import table_handler
@@ -105,14 +106,13 @@ def test_a_closed_server_closes_its_client():
         server.predict("demo", ROWS)
 
 
-def test_a_copy_of_the_program_leaves_the_folder_to_the_program(tmp_path):
-    folder = tmp_path / "server"
-    folder.mkdir()
+def test_a_copy_of_the_program_leaves_the_folder_to_the_program():
+    folder = Scratch()
     server = Server(process_of_no_server(), folder)
     close_in_a_copy(server)
-    assert folder.is_dir()
+    assert folder.path.is_dir()
     server.close()
-    assert not folder.exists()
+    assert not folder.path.exists()
 
 
 def test_its_client_has_the_settings_that_were_given():

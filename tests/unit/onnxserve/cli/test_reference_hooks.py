@@ -53,6 +53,13 @@ def test_every_hook_says_what_it_is():
     assert [hook for hook in EVERY if not re.fullmatch(r"[A-Z`].*[.:]", hook.meaning)] == []
 
 
+def test_no_section_has_a_hook_twice_and_the_words_are_those_of_the_class_itself():
+    for heading, hooks in HOOKS.items():
+        assert len({hook.name for hook in hooks}) == len(hooks), heading
+    [share] = [hook for hook in HOOKS["More hooks of image"] if hook.name == "share"]
+    assert "max_pixels" in share.meaning
+
+
 def test_hooks_stand_where_they_belong():
     assert "to_size" in {hook.name for hook in HOOKS["More hooks of image"]}
     assert "vectors" in {hook.name for hook in HOOKS["More hooks of embedding"]}
