@@ -28,7 +28,8 @@ from .acceptance import budget_of
 from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
-from .sources.tree_graphs import LEQ, TREES, convert
+from .sources.tree_graphs import convert
+from .sources.tree_nodes import LEQ, TREES
 from .sources.trees import SCORES, TreeSource
 
 MOST_ROWS, MOST_THRESHOLDS = 1000, 256

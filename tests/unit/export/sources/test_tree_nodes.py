@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from onnxserve_export.sources.tree_graphs import round_down
+from onnxserve_export.sources.tree_nodes import round_down
 
 
 def test_a_threshold_is_rounded_down_so_that_no_float32_number_changes_sides():
