@@ -19,6 +19,7 @@ from .booster_dump import dump_of
 from .model_parts import is_booster, parts
 from .predictor import is_classifier, library_of
 
+RAW = "raw_scores"  # the option by which a model asks a member for its sums of leaves
 CLASSIFIER_OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
 Converter = Callable[[Any, Any, Any], None]
 
@@ -90,8 +91,13 @@ def register(model: Any, replace: Callable[[float], float], sparse: Collection[i
             f"{'LightGBM' if is_lightgbm else 'XGBoost'}{cls.__name__}",
             getattr(shape_calculator, f"calculate_linear_{kind}_output_shapes"),
             convert,
-            options=CLASSIFIER_OPTIONS if has_classes else None,
+            options=_options(booster) if has_classes else None,
         )
+
+
+def _options(booster: Any) -> dict[str, Any]:
+    """Return the options of a classifier; scikit-learn asks one that has raw scores for these where it can."""
+    return CLASSIFIER_OPTIONS | ({RAW: [True, False]} if hasattr(booster, "decision_function") else {})
 
 
 def convert_lightgbm(replace: Callable[[float], float], scope: Any, operator: Any, container: Any) -> None:
@@ -105,7 +111,12 @@ def convert_lightgbm(replace: Callable[[float], float], scope: Any, operator: An
     numbers = operator.inputs[0].full_name
     if kind not in ("FloatTensorType", "DoubleTensorType"):
         numbers = _cast(scope, container, numbers, TensorProto.FLOAT)
+    before = len(container.nodes)
     _convert(convert, raw, numbers, scope, operator, container)
+    if hasattr(model, "decision_function") and container.get_options(model, {RAW: False})[RAW]:
+        for attribute in (attribute for node in container.nodes[before:] for attribute in node.attribute):
+            if attribute.name == "post_transform":
+                attribute.s = b"NONE"
 
 
 def convert_xgboost(sparse: Collection[int], scope: Any, operator: Any, container: Any) -> None:

@@ -15,7 +15,7 @@ OF_XGBOOST = ("binary:logistic", "multi:softprob", "reg:squarederror", "reg:squa
 OF_XGBOOST += ("reg:pseudohubererror", "reg:quantileerror", "count:poisson", "reg:gamma", "reg:tweedie")
 DECISIONS = "decision_type="  # a line of a tree in LightGBM's text
 ZERO_MISSING = 1  # of two bits of a decision type of LightGBM, above the lowest two
-TREES, MANY = "gbtree", "multi_output_tree"
+TREES = "gbtree"
 
 
 def booster_faults(model: Any) -> Iterator[Fault]:
@@ -51,8 +51,8 @@ def _of_xgboost(model: Any) -> Iterator[Fault]:
     if goal not in OF_XGBOOST:
         fix = f"fit it with one of {', '.join(OF_XGBOOST)}"
         yield f"its objective is {goal}, whose answers no graph gives", fix
-    if learner.get("learner_train_param", {}).get("multi_strategy") == MANY:
-        yield "its trees have several values a leaf", 'fit it with multi_strategy="one_output_per_tree"'
+    if int(learner["learner_model_param"].get("num_target", 1)) > 1:
+        yield "it has several targets, of which the converter knows one", "fit a MultiOutputRegressor(XGBRegressor(…))"
     missing = getattr(model, "missing", math.nan)
     if missing is not None and not math.isnan(missing):
         yield f"missing={missing:g} stands for missing values", "fit it to NaN in its place"

@@ -40,7 +40,7 @@ def check_steps(model: Any) -> None:
     faults = [*target_fault(model), *_last_fault(inner)]
     for step in converted_steps(inner):
         faults += booster_faults(step) if is_booster(step) else _faults(step)
-    faults += [fault for part in (inner, *parts(inner)) for fault in (*_frame_faults(part), *_isotonic_faults(part))]
+    faults += [fault for part in (inner, *parts(inner)) for fault in (*_frame_faults(part), *_calibration_faults(part))]
     if faults:
         raise DefinitionError(
             "the model can't become a graph:\n" + "\n".join(dict.fromkeys(f"  {what}" for what, _ in faults)),
@@ -83,11 +83,17 @@ def _frame_faults(holder: Any) -> Iterator[tuple[str, str]]:
             return
 
 
-def _isotonic_faults(holder: Any) -> Iterator[tuple[str, str]]:
-    """Yield the fault of scores that are calibrated by steps, of which the converter takes the nearest one."""
-    if getattr(holder, "calibrated_classifiers_", ()) and holder.method == "isotonic":
+def _calibration_faults(holder: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fault of scores that are calibrated otherwise than by a sigmoid, which alone the converter knows.
+
+    Of steps it takes the nearest one, where scikit-learn goes from one to the next in a line.
+    """
+    if getattr(holder, "calibrated_classifiers_", ()) and holder.method != "sigmoid":
         name = type(holder).__name__
-        yield f"{name} with method='isotonic': the converter's graph gives other scores", "fit it with method='sigmoid'"
+        yield (
+            f"{name} with method='{holder.method}': the converter's graph gives other scores",
+            "fit it with method='sigmoid'",
+        )
 
 
 def _is_known(step: Any) -> bool:

@@ -6,7 +6,7 @@ https://xgboost.readthedocs.io/en/stable/faq.html, "Why do I see different resul
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import wraps
 from typing import Any
 
 from .boosters import boosters
@@ -23,13 +23,19 @@ def sparse_boosters(model: Any, table: Any) -> list[bool]:
     given = {id(booster): False for booster in boosters(model)}
     watched = [part for part in boosters(model) if is_inner(part, model)]
 
-    def watch(booster: Any, answer: Callable[..., Any], rows: Any, *arguments: Any, **named: Any) -> Any:
-        given[id(booster)] |= scipy.sparse.issparse(rows)
-        return answer(rows, *arguments, **named)
+    def watch(booster: Any) -> Callable[..., Any]:
+        answer = getattr(booster, method_of(booster))
+
+        @wraps(answer)
+        def watched_answer(rows: Any, *arguments: Any, **named: Any) -> Any:
+            given[id(booster)] |= scipy.sparse.issparse(rows)
+            return answer(rows, *arguments, **named)
+
+        return watched_answer
 
     try:
         for booster in watched:
-            setattr(booster, method_of(booster), partial(watch, booster, getattr(booster, method_of(booster))))
+            setattr(booster, method_of(booster), watch(booster))
         if watched:
             _answer(model, table)
     finally:

@@ -64,8 +64,9 @@ def exact_nodes(tree_ensemble: Any, replace: Callable[[float], float]) -> Iterat
     def exact(attributes: Any, *arguments: Any, **named: Any) -> Any:
         if (mode := arguments[MODE]) != "LEAF":
             threshold = np.float64(arguments[THRESHOLD])  # a plain float would be compared in float32 here
-            if named.get(ROUNDS):  # the trees round a number before they compare it
+            if named.get(ROUNDS) and np.isfinite(threshold):  # the trees round a number before they compare it
                 threshold = tree_ensemble.sklearn_threshold(threshold, named["dtype"], mode)
+            if ROUNDS in named:  # skl2onnx would look for ever for what is beside infinity, which splits off gaps alone
                 named[ROUNDS] = False
             if trees:
                 named[MISSING] = trees[-1].missing_go_to_left[arguments[NODE]]
@@ -120,6 +121,17 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> No
     for opset in proto.opset_import:
         if opset.domain == "ai.onnx.ml":
             opset.version = 3  # the first with trees in float64
+    state_types(proto)
+
+
+def state_types(proto: onnx.ModelProto) -> None:
+    """Let outputs have the types that their nodes give: skl2onnx states float64 for some that are float32."""
+    stated = [output.type.tensor_type.elem_type for output in proto.graph.output]
+    for output in proto.graph.output:
+        output.type.tensor_type.elem_type = onnx.TensorProto.UNDEFINED
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    for output, inferred, own in zip(proto.graph.output, graph.output, stated, strict=True):
+        output.type.tensor_type.elem_type = inferred.type.tensor_type.elem_type or own
 
 
 def types_of(proto: onnx.ModelProto) -> Mapping[str, int]:
@@ -142,9 +154,6 @@ def widen_scores(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
     """Let steps behind trees get float64, as skl2onnx expects; trees give float32, whatever they compare in."""
     output = node.output[-1]
     if not any(output in other.input for other in graph.node):
-        for value in graph.output:
-            if value.name == output:
-                value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         return
     node.output[-1] = f"{output}_of_trees"
     cast = onnx.helper.make_node("Cast", [node.output[-1]], [output], to=DOUBLE)
