@@ -9,9 +9,25 @@ from typing import Any
 from .predictor import library_of, objective
 
 Fault = tuple[str, str]  # what can't become a graph, and the way out
-OF_LIGHTGBM = ("binary", "multiclass", "regression", "regression_l1", "quantile", "huber", "fair", "mape", "poisson")
+OF_LIGHTGBM: tuple[str, ...] = (
+    "binary",
+    "multiclass",
+    "regression",
+    "regression_l1",
+    "quantile",
+    "huber",
+    "fair",
+    "mape",
+    "poisson",
+)
 OF_LIGHTGBM += ("gamma", "tweedie", "lambdarank", "rank_xendcg")
-OF_XGBOOST = ("binary:logistic", "multi:softprob", "reg:squarederror", "reg:squaredlogerror", "reg:absoluteerror")
+OF_XGBOOST: tuple[str, ...] = (
+    "binary:logistic",
+    "multi:softprob",
+    "reg:squarederror",
+    "reg:squaredlogerror",
+    "reg:absoluteerror",
+)
 OF_XGBOOST += ("reg:pseudohubererror", "reg:quantileerror", "count:poisson", "reg:gamma", "reg:tweedie")
 DECISIONS = "decision_type="  # a line of a tree in LightGBM's text
 ZERO_MISSING = 1  # of two bits of a decision type of LightGBM, above the lowest two

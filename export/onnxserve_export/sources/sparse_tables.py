@@ -13,13 +13,12 @@ from .boosters import boosters
 from .model_parts import is_booster
 from .predictor import library_of
 
+SPARSE = "tocsr"  # a method that all of scipy's sparse tables have
 METHODS = ("predict_proba", "predict")  # by which a model asks its parts, the first that a part has
 
 
 def sparse_boosters(model: Any, table: Any) -> list[bool]:
     """Return for each booster of a model whether it is XGBoost's and gets a sparse table, as the model answers."""
-    import scipy.sparse
-
     given = {id(booster): False for booster in boosters(model)}
     watched = [part for part in boosters(model) if is_inner(part, model)]
 
@@ -28,7 +27,7 @@ def sparse_boosters(model: Any, table: Any) -> list[bool]:
 
         @wraps(answer)
         def watched_answer(rows: Any, *arguments: Any, **named: Any) -> Any:
-            given[id(booster)] |= scipy.sparse.issparse(rows)
+            given[id(booster)] |= hasattr(rows, SPARSE)
             return answer(rows, *arguments, **named)
 
         return watched_answer
