@@ -1,6 +1,7 @@
 """Fitted models: columns and classes as the model knows them."""
 
 import importlib
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -243,9 +244,9 @@ def test_a_column_with_one_category_leaves_the_others_what_they_are_or_is_asked_
 def test_a_category_that_is_a_number_has_one_spelling_whatever_type_the_data_frame_had(tmp_path):
     lightgbm, pd = pytest.importorskip("lightgbm"), pytest.importorskip("pandas")
     draws = np.random.default_rng(0)
-    categories = {"seats": [10.0, 20.0, 25.5], "member": [False, True], "floor": [1, 2, 3]}
+    categories: dict[str, list[Any]] = {"seats": [10.0, 20.0, 25.5], "member": [False, True], "floor": [1, 2, 3]}
     frame = pd.DataFrame(
-        {name: pd.Categorical(draws.choice(own, 300), categories=own) for name, own in categories.items()}
+        {name: pd.Categorical(draws.choice(np.array(own), 300), categories=own) for name, own in categories.items()}
     )
     target = (frame.seats == 20) + 2 * (frame.member == True) + (frame.floor == 3)  # noqa: E712 - of categories
     lightgbm.LGBMRegressor(n_estimators=5, verbose=-1).fit(frame, target).booster_.save_model(tmp_path / "model.txt")
