@@ -2,19 +2,21 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64. Where columns have tensors of their own, no graph does; the model is refused if
-more answers change than its budget allows.
+thresholds, the archive takes float64. It also does where trees stand behind steps that compute, such as a scaler: what
+these give is rounded otherwise in a graph of float32, and no rows tell which numbers then change sides. Where columns
+have tensors of their own, no graph does; the model is refused if more answers change than its budget allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import onnx
 
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.scratch import Scratch
@@ -27,11 +29,14 @@ from .acceptance import budget_of
 from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
-from .sources.tree_graphs import LEQ, TREES, convert
+from .sources.tree_graphs import convert
+from .sources.tree_nodes import LEQ, TREES
 from .sources.trees import SCORES, TreeSource
 
 MOST_ROWS, MOST_THRESHOLDS = 1000, 256
 SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
+# Nodes that give numbers as they get them.
+PASSING = ("Cast", "Identity", "Gather", "ArrayFeatureExtractor", "Concat", "Imputer", "Equal", "Where")
 TOLERANCE = 1e-5  # of the answers' largest size
 FIX = (
     'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
@@ -75,17 +80,31 @@ def choose_dtype(state: ExportState) -> None:
             where="input.dtype",
             fix='set dtype = "float64", or leave it out',
         )
-    if options.dtype == "auto" and (changed.rows or changed.beside):
-        if fault := float64_fault(model, exact):
-            raise DefinitionError(
-                f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
-                where=state.source_place,
-                fix=FIX,
-            )
+    if options.dtype == "auto":
+        _take_float64(state, options, exact, changed)
+
+
+def _take_float64(state: ExportState, options: TableOptions, exact: Array, changed: ChangedAnswers) -> None:
+    """Put float64 into the definition where there is a reason; DefinitionError if answers change and no graph is right.
+
+    Without a right graph in float64, trees behind steps that compute stay in float32, and parity judges its answers.
+    """
+    is_changed, model = bool(changed.rows or changed.beside), state.model
+    if not isinstance(model, TreeSource) or not (is_changed or has_inner_trees(model, exact)):
+        return
+    fault = float64_fault(model, exact)
+    if fault and is_changed:
+        raise DefinitionError(
+            f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
+            where=state.source_place,
+            fix=FIX,
+        )
+    if not fault:
         state.definition = msgspec.structs.replace(
             state.definition, input=msgspec.structs.replace(options, dtype="float64")
         )
-        state.say(f"      numbers are served in float64: {describe(changed)}")
+        why = describe(changed) if is_changed else "trees stand behind steps that compute, whose rounding would count"
+        state.say(f"      numbers are served in float64: {why}")
 
 
 def check_columns(state: ExportState, options: TableOptions, values: Iterable[Any]) -> None:
@@ -193,11 +212,34 @@ def rows_beside_thresholds(model: TreeSource, exact: Array) -> Array:
     return np.array(rows).reshape(-1, exact.shape[1])
 
 
+def has_inner_trees(model: TreeSource, exact: Array) -> bool:
+    """Return whether trees compare what other steps computed, and not the columns themselves."""
+    graph = float32_graph(model, exact)
+    if graph is None:
+        return False
+    makers = {output: node for node in graph.node for output in node.output}
+    return any(_is_computed(node.input[0], makers) for node in graph.node if node.op_type in TREES)
+
+
+def _is_computed(name: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
+    maker = makers.get(name)
+    if maker is None:
+        return False
+    return maker.op_type not in PASSING or any(_is_computed(source, makers) for source in maker.input)
+
+
+def float32_graph(model: TreeSource, exact: Array) -> onnx.GraphProto | None:
+    """Return the graph of a model in float32, None if it can't be converted; the step `trace` says why."""
+    try:
+        return convert(model.model, model.name, {FEATURES: exact[:1].astype(np.float32)}).graph
+    except Exception:  # noqa: BLE001 - whatever a converter raises
+        return None
+
+
 def thresholds(model: TreeSource, exact: Array) -> list[tuple[int, float]]:
     """Return columns and thresholds in float32 of the trees that compare columns themselves, some of very many."""
-    try:
-        graph = convert(model.model, model.name, {FEATURES: exact[:1].astype(np.float32)}).graph
-    except Exception:  # noqa: BLE001 - the step `trace` says why it can't be converted
+    graph = float32_graph(model, exact)
+    if graph is None:
         return []
     known = dict[tuple[int, float], None]()
     for node in graph.node:

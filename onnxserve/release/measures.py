@@ -12,15 +12,17 @@ from .sequential import Floats, contrast
 LIMITED = 429  # the gateway refused the request without asking a version
 LEFT = 499  # the client didn't wait for the answer
 NO_CAPACITY = frozenset({503, 504})
+Value = float | str | tuple[float, ...]
 MEASURES = ("errors", "unavailable", "refused", "slow", "label", "score")
 LOADED = frozenset({"unavailable", "slow"})  # load on a version makes these worse too
 SLOW_SHARE = 0.9
 TOLERATED, TOLERATED_S = 0.1, 0.001  # a version may be slower by this share and time; nginx measures milliseconds
+ROUNDING = 2.0**-12  # of a magnitude
 SCORE_SPREAD = 0.05  # the least standard deviation that is assumed for scores
 
 
-def measure_answer(answer: Observation) -> Iterator[tuple[str, float | str]]:
-    """Yield the measures of an answer with their values: 0 or 1, seconds, a label, a score.
+def measure_answer(answer: Observation) -> Iterator[tuple[str, Value]]:
+    """Yield the measures of an answer with their values: 0 or 1, seconds, a label, a score with a regression's values.
 
     An answer from a cache says nothing about failures or speed. A failed try is an observation of its own, so the
     answer after it isn't counted again.
@@ -39,7 +41,7 @@ def measure_answer(answer: Observation) -> Iterator[tuple[str, float | str]]:
             if row.label is not None:
                 yield "label", row.label
             if row.score is not None:
-                yield "score", row.score
+                yield "score", (row.score, *row.values)
 
 
 def slow_answers(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
@@ -57,3 +59,17 @@ def slow_answers(stable: Floats, canary: Floats) -> tuple[Floats, Floats]:
 def difference(measure: str, stable: Floats, canary: Floats) -> float:
     """Return the canary's excess over the stable version in a measure, in standard errors."""
     return float(contrast(stable, canary, SCORE_SPREAD if measure == "score" else 0.0))
+
+
+def largest_difference(stable: Floats, canary: Floats) -> float:
+    """Return the largest difference of a regression's values, each in its own standard errors; both (answers, values).
+
+    It changes its sign when the samples are exchanged, as each of the differences does. A value has a part of its
+    magnitude as spread at least, else a float's rounding would be a difference.
+    """
+    both = np.concatenate([stable, canary]).T
+    floors = ROUNDING * np.abs(both).max(axis=1)
+    differences = [
+        float(contrast(before, after, floor)) for before, after, floor in zip(stable.T, canary.T, floors, strict=True)
+    ]
+    return max(differences, key=abs)

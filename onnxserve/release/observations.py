@@ -14,10 +14,11 @@ FAILED = 500
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The parts of a prediction that are compared; None for a model without labels."""
+    """The parts of a prediction that are compared; None for a model without labels, no `values` but of a regression."""
 
     label: str | None = None
     score: float | None = None
+    values: tuple[float, ...] = ()
 
 
 class Observation(msgspec.Struct, frozen=True, rename={"summary": "said"}):
@@ -62,11 +63,6 @@ class Observation(msgspec.Struct, frozen=True, rename={"summary": "said"}):
     def labels(self) -> list[str]:
         """The labels by row."""
         return [prediction.label for prediction in self.predictions if prediction.label is not None]
-
-    @property
-    def scores(self) -> list[float]:
-        """The scores by row."""
-        return [prediction.score for prediction in self.predictions if prediction.score is not None]
 
     @property
     def computed(self) -> bool:

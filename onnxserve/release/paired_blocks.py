@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from .measures import LOADED, MEASURES, difference, measure_answer, slow_answers
+from .measures import LOADED, MEASURES, Value, difference, largest_difference, measure_answer, slow_answers
 from .observations import Observation
 
 MOST = 4096  # values kept for a version; beyond that every second value is dropped
 
-Value = TypeVar("Value")
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class BlockResult:
 class Block:
     """Values of one measure in the order of the answers: those of the stable version and those of the canary."""
 
-    values: tuple[list[float | str], list[float | str]] = field(default_factory=lambda: ([], []))
+    values: tuple[list[Value], list[Value]] = field(default_factory=lambda: ([], []))
     count: int = 0
 
-    def add(self, value: float | str, *, canary: bool) -> None:
+    def add(self, value: Value, *, canary: bool) -> None:
         """Add the value of one answer."""
         self.count += 1
         side = self.values[canary]
@@ -50,7 +51,7 @@ class Block:
         """Return whether both versions have answered, with at least `least` answers together."""
         return all(self.values) and self.count >= least
 
-    def samples(self) -> tuple[list[float | str], list[float | str]]:
+    def samples(self) -> tuple[list[Value], list[Value]]:
         """Return equally many values of each version, spread evenly over the block."""
         size = min(map(len, self.values))
         return spread(self.values[0], size), spread(self.values[1], size)
@@ -77,22 +78,36 @@ class PairedBlocks:
         return results
 
 
-def spread(values: list[Value], size: int) -> list[Value]:
+def spread(values: list[Kept], size: int) -> list[Kept]:
     """Return `size` of the values, at even distances."""
     return [values[(2 * index + 1) * len(values) // (2 * size)] for index in range(size)]
 
 
-def compare(measure: str, stable: list[float | str], canary: list[float | str]) -> list[BlockResult]:
+def compare(measure: str, stable: list[Value], canary: list[Value]) -> list[BlockResult]:
     """Compare two samples of equal size; a label gives one result for each of its values."""
     if measure == "label":
         labels = sorted({*map(str, stable), *map(str, canary)})
         return [_result(measure, [v == name for v in stable], [v == name for v in canary], name) for name in labels]
+    if measure == "score":
+        return [_score_result([_numbers(value) for value in stable], [_numbers(value) for value in canary])]
     return [_result(measure, stable, canary)]
 
 
-def _result(
-    measure: str, stable: list[float | str] | list[bool], canary: list[float | str] | list[bool], label: str = ""
-) -> BlockResult:
+def _numbers(value: Value) -> tuple[float, ...]:
+    """Return a score, and the values of a regression behind it."""
+    return value if isinstance(value, tuple) else (float(value),)
+
+
+def _score_result(stable: list[tuple[float, ...]], canary: list[tuple[float, ...]]) -> BlockResult:
+    """Compare scores; of a regression the value that differs most, if all answers have equally many."""
+    widths = {len(values) for values in (*stable, *canary)}
+    result = _result("score", [values[0] for values in stable], [values[0] for values in canary])
+    if len(widths) > 1 or widths == {1}:
+        return result
+    return replace(result, difference=largest_difference(np.array(stable)[:, 1:], np.array(canary)[:, 1:]))
+
+
+def _result(measure: str, stable: Sequence[Value], canary: Sequence[Value], label: str = "") -> BlockResult:
     before, after = np.array(stable, dtype=float), np.array(canary, dtype=float)
     if measure == "slow":
         before, after = slow_answers(before, after)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from .observations import Observation
+from .observations import Observation, Prediction
 
 WAITING = 10_000  # answers kept until the other version's answer comes
 MOST_CASES = 1_000  # disagreements kept with their inputs
-SCORE = 0.01  # scores that differ by more count as shifted
+SCORE = 0.01  # scores that differ by more count as shifted, and a regression's values by more of their magnitude
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
     report.pairs += 1
     if stable.status == 200 and shadow.status != 200:
         report.failed += 1
-    if any(abs(a - b) > SCORE for a, b in zip(stable.scores, shadow.scores, strict=False)):
+    if any(map(is_shifted, stable.predictions, shadow.predictions)):
         report.shifted += 1
     if stable.status == shadow.status and stable.agrees(shadow):
         return
@@ -72,6 +72,14 @@ def compare(report: Report, stable: Observation, shadow: Observation) -> None:
     if len(report.cases) < MOST_CASES:
         statuses = (stable.status, shadow.status)
         report.cases.append(Case(stable.request_id, stable.labels, shadow.labels, statuses, shadow.rows))
+
+
+def is_shifted(stable: Prediction, shadow: Prediction) -> bool:
+    """Return whether two predictions for a row have scores, or a regression's values, that differ by much."""
+    if stable.values and len(stable.values) == len(shadow.values):
+        pairs = zip(stable.values, shadow.values, strict=True)
+        return any(abs(a - b) > SCORE * max(abs(a), abs(b)) for a, b in pairs)
+    return stable.score is not None and shadow.score is not None and abs(stable.score - shadow.score) > SCORE
 
 
 def report_path(state: Path, model: str, shadow: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from .ensemble_members import is_search, without_searches
 from .functions import is_function, write_function
 from .model_parts import parts
 from .pipeline_columns import is_vectoriser, name_columns, voters
@@ -21,7 +22,7 @@ def convertible(model: Any) -> Any:
     """Return a copy of a model for the converter; the model itself where nothing in it has to change."""
     if not any(_changes(part) for part in (model, *parts(model))):
         return model
-    model = copy.deepcopy(model)
+    model = without_searches(copy.deepcopy(model))
     leave_out_text_imputers(model)
     name_columns(model)
     for part in (model, *parts(model)):
@@ -45,7 +46,7 @@ def convertible(model: Any) -> Any:
 
 def _changes(part: Any) -> bool:
     has_own_field = any(hasattr(part, field) for field in ("transformers_", "sublinear_tf"))
-    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse)
+    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse, is_search)
     return has_own_field or any(is_it(part) for is_it in kinds)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 TARGET = "TransformedTargetRegressor"
+BOOSTERS = {"xgboost", "lightgbm"}  # libraries
 FITTED_IN_PLACE = ("steps", "transformer_list")  # other fitted fields end with an underscore
 
 
@@ -51,6 +52,11 @@ def _estimators(value: Any) -> Iterator[Any]:
 def is_estimator(value: Any) -> bool:
     """Return whether a value is a fitted step or model; parts of a calibrated model have no `fit`."""
     return any(hasattr(type(value), name) for name in ("fit", "predict_proba"))
+
+
+def is_booster(value: Any) -> bool:
+    """Return whether a value is a model of XGBoost or LightGBM."""
+    return bool(BOOSTERS & {cls.__module__.partition(".")[0] for cls in type(value).__mro__})
 
 
 def steps_of(part: Any) -> list[Any]:

@@ -51,22 +51,8 @@ def objective(booster: Any) -> str:
     return next((line.partition("=")[2] for line in text.splitlines() if line.startswith("objective=")), "")
 
 
-def check_splits(model: Any) -> None:
-    """Raise DefinitionError for a model of XGBoost that splits by categories, which the converter doesn't know."""
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
-    types = getattr(booster, "feature_types", None) or ()
-    if CATEGORY in types:
-        split = [name for name, kind in zip(booster.feature_names, types, strict=True) if kind == CATEGORY]
-        raise DefinitionError(
-            f"the trees split by categories, in {', '.join(split)}, which the converter of XGBoost doesn't know",
-            fix="encode categories as numbers before, for example with OrdinalEncoder, and fit it again",
-        )
-
-
 def predictor(model: Any, library: str) -> Callable[[Array], Any]:
     """Return the function that gives a fitted model's scores or values for a table."""
-    if library == "xgboost":
-        check_splits(model)
     if isinstance(getattr(model, "classes_", None), list):
         raise DefinitionError(
             f"{type(model).__name__} classifies several targets", fix="import a model for each target"

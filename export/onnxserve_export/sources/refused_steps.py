@@ -7,8 +7,10 @@ from typing import Any
 
 from onnxserve.errors import DefinitionError
 
-from .model_parts import is_estimator, steps_of
-from .pipeline_columns import voters
+from .ensemble_members import converted_steps, members_of
+from .model_parts import TARGET, is_booster, parts, steps_of
+from .pipeline_columns import has_names, voters
+from .refused_boosters import booster_faults
 from .target_transform import target_fault, without_target
 
 KNOWN = "see the models that skl2onnx knows: https://onnx.ai/sklearn-onnx/supported.html"
@@ -27,6 +29,7 @@ REMEDIES = {
     "FactorAnalysis": "fit a PCA",
     "FastICA": "fit a PCA",
     "KernelRidge": "fit an SVR or a GaussianProcessRegressor",
+    TARGET: f"fit it around the whole model, or as the last step of it: {TARGET}(…)",
     "SplineTransformer": "fit a PolynomialFeatures or a KBinsDiscretizer",
 }
 
@@ -35,24 +38,14 @@ def check_steps(model: Any) -> None:
     """Raise DefinitionError for steps without a right graph; it lists all causes, and the way out of each."""
     inner, _ = without_target(model)
     faults = [*target_fault(model), *_last_fault(inner)]
-    faults += [fault for step in converted_steps(inner) for fault in _faults(step)]
+    for step in converted_steps(inner):
+        faults += booster_faults(step) if is_booster(step) else _faults(step)
+    faults += [fault for part in (inner, *parts(inner)) for fault in (*_frame_faults(part), *_calibration_faults(part))]
     if faults:
         raise DefinitionError(
             "the model can't become a graph:\n" + "\n".join(dict.fromkeys(f"  {what}" for what, _ in faults)),
             fix="\n         ".join(dict.fromkeys(fix for _, fix in faults)),
         )
-
-
-def converted_steps(part: Any) -> Iterator[Any]:
-    """Yield the steps that the converter looks up by their class: those of pipelines, branches, unions and votes."""
-    inner = [step for step in steps_of(part) if step is not part]
-    inner += [branch for _, branch, _ in getattr(part, "transformers_", ())]
-    inner += [branch for _, branch in getattr(part, "transformer_list", ())]
-    inner += voters(part)
-    for step in inner:
-        yield from converted_steps(step)
-    if not inner and is_estimator(part):
-        yield part
 
 
 def _last_fault(model: Any) -> Iterator[tuple[str, str]]:
@@ -74,6 +67,33 @@ def _faults(step: Any) -> Iterator[tuple[str, str]]:
         )
     elif not _is_known(step):
         yield f"{name}: the converter doesn't know it", REMEDIES.get(name, f"fit the model without {name}: {KNOWN}")
+
+
+def _frame_faults(holder: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fault of an ensemble whose members choose columns of a data frame, where they get one tensor."""
+    members = [] if voters(holder) else members_of(holder)
+    for member in members:
+        first = steps_of(member)[0]
+        if hasattr(first, "transformers_") and has_names(first):
+            name = type(holder).__name__
+            yield (
+                f"members of {name} choose columns of a data frame ({type(first).__name__})",
+                f"fit it behind the ColumnTransformer: make_pipeline(ColumnTransformer(…), {name}(…))",
+            )
+            return
+
+
+def _calibration_faults(holder: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fault of scores that are calibrated otherwise than by a sigmoid, which alone the converter knows.
+
+    Of steps it takes the nearest one, where scikit-learn goes from one to the next in a line.
+    """
+    if getattr(holder, "calibrated_classifiers_", ()) and holder.method != "sigmoid":
+        name = type(holder).__name__
+        yield (
+            f"{name} with method='{holder.method}': the converter's graph gives other scores",
+            "fit it with method='sigmoid'",
+        )
 
 
 def _is_known(step: Any) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 from onnxserve.errors import DefinitionError
 
-from .trees import TreeSource, missing
+from .fitted_tables import missing
+from .trees import TreeSource
 
 LIBRARIES = ("sklearn", "xgboost", "lightgbm", "joblib", "scipy", "pandas")  # others are the model's own
 

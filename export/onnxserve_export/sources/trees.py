@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnxserve.errors import CheckFailed, DefinitionError
-from onnxserve_export.arrays import Array, Arrays, Axes
+from onnxserve.errors import CheckFailed
+from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
+from .fitted_tables import missing, table_of
 from .functions import check_functions
 from .graph_edit import feed, keep_outputs, rename
 from .model_parts import steps_of
-from .pipeline_columns import reads_texts, takes_frame
 from .predictor import is_classifier, library_of, predictor
 from .refused_steps import check_steps
 from .source import InputSpec, SourceModel
@@ -48,11 +48,10 @@ class TreeSource(SourceModel):
         check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
-        if self.name == "scikit-learn":
-            try:
-                check_steps(self.model)
-            except ModuleNotFoundError as error:
-                raise missing(error) from error
+        try:
+            check_steps(self.model)
+        except ModuleNotFoundError as error:
+            raise missing(error) from error
 
     def answer(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
@@ -102,59 +101,3 @@ def make_column(graph: onnx.GraphProto, name: str) -> None:
         node.output[:] = [flat if output == name else output for output in node.output]
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 1]), shape))
     graph.node.append(onnx.helper.make_node("Reshape", [flat, shape], [name]))
-
-
-def missing(error: ModuleNotFoundError) -> DefinitionError:
-    """Return the error that names the extra that brings a library."""
-    extra = "xgboost" if error.name == "xgboost" else "trees"
-    return DefinitionError(f"{error.name} is not installed", fix=f"pip install 'onnxserve[{extra}]'")
-
-
-def table_of(model: Any, arrays: Arrays) -> Any:
-    """Return the handler's tensors as the model takes them: texts, a data frame, or an array (rows, columns)."""
-    if reads_texts(model):
-        return texts(arrays)
-    return frame(arrays) if len(arrays) > 1 or takes_frame(model) else matrix(arrays)
-
-
-def texts(arrays: Arrays) -> Array:
-    """Return the handler's only tensor as texts, shape (rows,); DefinitionError for another tensor."""
-    if len(arrays) > 1 or any(array.dtype.kind not in "UO" or array.shape[1:] != (1,) for array in arrays.values()):
-        shapes = ", ".join(f"{name} {array.dtype.name} {array.shape}" for name, array in arrays.items())
-        raise DefinitionError(
-            f"the model takes texts, shape (rows, 1), the handler gives {shapes}",
-            fix='set [input] kind = "table", tensors = "columns" and columns = [{ name = "text", type = "text" }]',
-        )
-    [table] = arrays.values()
-    return table[:, 0].astype(object)
-
-
-def matrix(arrays: Arrays) -> Array:
-    """Return the handler's only tensor; DefinitionError unless it has the shape (rows, columns)."""
-    [table] = arrays.values()
-    if table.ndim != 2:
-        raise shape_fault(arrays)
-    return table
-
-
-def shape_fault(arrays: Arrays) -> DefinitionError:
-    """Return the error for tensors that are no table."""
-    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-    return DefinitionError(
-        f"the model takes one tensor (rows, columns), the handler gives {shapes}",
-        fix='set [input] kind = "table" with the columns that the model was fitted to',
-    )
-
-
-def frame(arrays: Arrays) -> Any:
-    """Return a data frame of the handler's tensors, one a column; DefinitionError for other shapes or libraries."""
-    if any(array.ndim != 2 or array.shape[1] != 1 for array in arrays.values()):
-        raise shape_fault(arrays)
-    try:
-        import pandas as pd
-    except ModuleNotFoundError as error:
-        raise missing(error) from error
-    columns = {name: array[:, 0] for name, array in arrays.items()}
-    return pd.DataFrame(
-        {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
-    )

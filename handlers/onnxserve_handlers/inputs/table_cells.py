@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..errors import InvalidRow
 from ..protocols.body import json_type
 from ..signature import Schema
+from .table_categories import are_spelt, number_of, spelling
 from .table_columns import Column
 
 Cell = float | str
@@ -68,6 +69,7 @@ class CellReader:
         self.column = column
         self._codes = {category: float(place) for place, category in enumerate(column.categories)}
         self._known = frozenset(column.categories)
+        self._is_spelt = are_spelt(column.categories)
         self._since = parse_time(column.since) if column.type == "date" else None
         self._dtype = dtype if dtype in EXACT else "float64"
         self._largest = float(np.finfo(self._dtype).max)
@@ -147,9 +149,10 @@ class CellReader:
         return float(value)
 
     def _category(self, value: Any, where: str) -> float:
-        if not isinstance(value, str):
+        known = spelling(value) if self._is_spelt else None
+        if known is None and not isinstance(value, str):
             raise self._wrong(value, where)
-        code = self._codes.get(value)
+        code = self._codes.get(known or value)
         if code is None and self.column.unknown == "refuse":
             raise self._unknown(where)
         return float(len(self._codes)) if code is None else code
@@ -225,6 +228,9 @@ def cell_schema(column: Column) -> Schema:
         case _:
             known = [*column.categories] if column.categories and column.unknown == "refuse" else []
             schema = {"type": "string"} | ({"enum": known} if known else {})
+            if column.type == "category" and are_spelt(column.categories):
+                numbers = {"enum": [*map(number_of, known)]} if known else {"type": "number"}
+                schema = {"anyOf": [schema, numbers]}
     return {"anyOf": [schema, {"type": "null"}]} if column.nullable else schema
 
 

@@ -150,3 +150,23 @@ def test_few_rows_of_a_frame_that_rounding_changes_are_told():
     choose_dtype(state)
     [line] = state.lines
     assert "in float32, 2 of 400 rows get other values of scikit-learn than in float64, and 2 another answer" in line
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "histograms", "forest"])
+def test_trees_behind_a_scaler_are_served_in_float64_since_no_rows_tell_which_numbers_change_sides(name):
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    model = sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), fitted(name))
+    state = state_of(TABLE[:60], model.fit(TABLE, CLASSES if name == "lightgbm" else VALUES))
+    choose_dtype(state)
+    assert state.definition.input.dtype == "float64"
+    assert "float64: trees stand behind steps that compute" in state.lines[0] or "rows get another" in state.lines[0]
+
+
+def test_trees_behind_a_scaler_stay_in_float32_where_no_graph_in_float64_is_right():
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    boosted = sklearn_ensemble.AdaBoostClassifier(n_estimators=3)
+    state = state_of(
+        TABLE[:60], sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), boosted).fit(TABLE, CLASSES)
+    )
+    choose_dtype(state)
+    assert state.definition.input.dtype == "auto"

@@ -1,8 +1,10 @@
 """Fitted models: columns and classes as the model knows them."""
 
 import importlib
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from onnxserve.errors import DefinitionError
@@ -237,3 +239,58 @@ def test_a_column_with_one_category_leaves_the_others_what_they_are_or_is_asked_
         {"name": "country", "categories": ["se"], **category},
         {"name": "plan", "categories": ["pro", "basic"], **category},
     ]
+
+
+def test_a_category_that_is_a_number_has_one_spelling_whatever_type_the_data_frame_had(tmp_path):
+    lightgbm, pd = pytest.importorskip("lightgbm"), pytest.importorskip("pandas")
+    draws = np.random.default_rng(0)
+    categories: dict[str, list[Any]] = {"seats": [10.0, 20.0, 25.5], "member": [False, True], "floor": [1, 2, 3]}
+    frame = pd.DataFrame(
+        {name: pd.Categorical(draws.choice(np.array(own), 300), categories=own) for name, own in categories.items()}
+    )
+    target = (frame.seats == 20) + 2 * (frame.member == True) + (frame.floor == 3)  # noqa: E712 - of categories
+    lightgbm.LGBMRegressor(n_estimators=5, verbose=-1).fit(frame, target).booster_.save_model(tmp_path / "model.txt")
+    outline = Outline("model.txt", {})
+    read_fitted(outline, open_trees(tmp_path / "model.txt"))
+    known = {column["name"]: column["categories"] for column in outline.get("input.columns")}
+    assert known == {"seats": ["10", "20", "25.5"], "member": ["0", "1"], "floor": ["1", "2", "3"]}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("form", ["estimator", "file"])
+def test_categories_of_xgboost_are_read_from_its_file_and_answer_in_a_graph_as_they_do(form, tmp_path):
+    xgboost, pd = pytest.importorskip("xgboost", minversion="3.1"), pytest.importorskip("pandas")
+    draws, towns = np.random.default_rng(0), [f"town {number}" for number in range(12)]
+    frame = pd.DataFrame({"amount": draws.normal(size=600)})
+    frame["town"] = pd.Categorical(draws.choice(towns, 600), categories=towns)
+    frame["seats"] = pd.Categorical(draws.choice([10, 20, 30], 600))
+    frame.loc[::7, "town"] = None
+    target = frame.amount + frame.town.cat.codes % 3 * 2 + (frame.seats == 20)
+    model = xgboost.XGBRegressor(n_estimators=8, enable_categorical=True).fit(frame, target)
+    model.save_model(tmp_path / "model.ubj")
+    source = TreeSource(model) if form == "estimator" else open_trees(tmp_path / "model.ubj")
+    outline = Outline("model.ubj", {})
+    read_fitted(outline, source)
+    assert outline.get("input.columns") == [
+        "amount",
+        {"name": "town", "type": "category", "categories": towns, "nullable": True},
+        {"name": "seats", "type": "category", "categories": ["10", "20", "30"], "nullable": True},
+    ]
+    codes = [frame[name].cat.codes.replace(-1, np.nan) for name in ("town", "seats")]
+    rows = {"features": np.column_stack([frame.amount, *codes]).astype(np.float32)}
+    [(name, values)] = source.run(rows).items()
+    np.testing.assert_allclose(values[:, 0], model.predict(frame), atol=1e-6)
+    proto, _ = source.graph({"features": rows["features"][:3]}, {})
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run([name], rows)[0], values, atol=1e-5)
+
+
+def test_categories_that_a_file_of_xgboost_lacks_are_asked_for(monkeypatch):
+    xgboost, pd = pytest.importorskip("xgboost"), pytest.importorskip("pandas")
+    frame = pd.DataFrame({"plan": pd.Categorical(["basic", "pro"] * 30), "amount": np.arange(60.0)})
+    source = TreeSource(xgboost.XGBRegressor(n_estimators=2, enable_categorical=True).fit(frame, np.arange(60.0)))
+    monkeypatch.delattr(xgboost.Booster, "get_categories", raising=False)  # as before version 3.1
+    outline = Outline("model.ubj", {})
+    read_fitted(outline, source)
+    with pytest.raises(DefinitionError, match="plan are categories, and the model doesn't say which"):
+        outline.check()

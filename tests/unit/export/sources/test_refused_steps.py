@@ -104,3 +104,76 @@ def test_bins_and_the_choice_of_the_first_column_alone_need_no_other_options(ste
     model = make_pipeline(step, linear.LogisticRegression()).fit(TABLE, (TABLE[:, 0] > 0).astype(int))
     check_graph(model)
     assert "encode" not in vars(step) or step.encode == "onehot"  # the user's own model stays as it was
+
+
+def members(module, name, inner, **options):
+    """An ensemble of an estimator, for its option `estimator` or `estimators`."""
+    several = name.startswith(("Voting", "Stacking"))
+    return made(module, name, **({"estimators": [("a", inner)]} if several else {"estimator": inner}), **options)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "options"),
+    [
+        ("ensemble", "VotingClassifier", {"voting": "soft"}),
+        ("ensemble", "StackingClassifier", {"cv": 2}),
+        ("ensemble", "BaggingClassifier", {"n_estimators": 2}),
+        ("multiclass", "OneVsRestClassifier", {}),
+        ("model_selection", "GridSearchCV", {"param_grid": {}, "cv": 2}),
+    ],
+)
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_a_member_without_a_graph_is_refused_by_name_however_deep_it_lies(module, name, options, is_behind):
+    inner = make_pipeline(made("kernel_approximation", "RBFSampler"), linear.LogisticRegression())
+    model = members(module, name, inner, **options)
+    model = make_pipeline(made("preprocessing", "StandardScaler"), model) if is_behind else model
+    with pytest.raises(DefinitionError, match="RBFSampler: the converter doesn't know it"):
+        TreeSource(model.fit(TABLE, CLASSES))
+
+
+def test_a_final_model_of_a_stack_without_a_graph_is_refused_by_name():
+    final = made("kernel_ridge", "KernelRidge")
+    model = members("ensemble", "StackingRegressor", linear.Ridge(), final_estimator=final).fit(TABLE, VALUES)
+    with pytest.raises(DefinitionError, match="KernelRidge: the converter") as refusal:
+        TreeSource(model)
+    assert "fit an SVR" in refusal.value.fix
+
+
+def test_a_member_with_a_transformed_target_is_refused_with_the_place_where_it_is_taken():
+    inner = made(
+        "compose", "TransformedTargetRegressor", regressor=linear.Ridge(), func=np.log1p, inverse_func=np.expm1
+    )
+    with pytest.raises(DefinitionError, match="TransformedTargetRegressor: the converter") as refusal:
+        TreeSource(members("ensemble", "VotingRegressor", inner).fit(TABLE, VALUES))
+    assert "fit it around the whole model" in refusal.value.fix
+
+
+def test_members_that_choose_columns_by_name_are_refused_with_the_order_that_is_taken():
+    frame = pytest.importorskip("pandas").DataFrame(TABLE, columns=[*"abcd"])
+    branches = [("a", made("preprocessing", "StandardScaler"), ["a", "b"])]
+    inner = make_pipeline(made("compose", "ColumnTransformer", transformers=branches), linear.LogisticRegression())
+    with pytest.raises(DefinitionError, match="members of StackingClassifier choose columns") as refusal:
+        TreeSource(members("ensemble", "StackingClassifier", inner, cv=2).fit(frame, CLASSES))
+    assert "make_pipeline(ColumnTransformer(…), StackingClassifier(…))" in refusal.value.fix
+
+
+@pytest.mark.parametrize("method", ["isotonic", "temperature"])
+def test_scores_that_are_calibrated_by_steps_or_a_temperature_are_refused(method):
+    model = members("calibration", "CalibratedClassifierCV", linear.LogisticRegression(), method=method, cv=2)
+    with pytest.raises(DefinitionError, match=f"method='{method}'") as refusal:
+        TreeSource(model.fit(TABLE, CLASSES))
+    assert refusal.value.fix == "fit it with method='sigmoid'"
+
+
+def test_a_search_within_a_model_answers_as_its_best_model():
+    inner = made(
+        "model_selection",
+        "RandomizedSearchCV",
+        estimator=linear.LogisticRegression(),
+        param_distributions={"C": [1, 2]},
+        n_iter=2,
+        cv=2,
+    )
+    model = make_pipeline(made("preprocessing", "StandardScaler"), inner).fit(TABLE, CLASSES)
+    check_graph(model)
+    assert model[-1] is not model[-1].best_estimator_  # the user's own model stays as it was

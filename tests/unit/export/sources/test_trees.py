@@ -102,15 +102,6 @@ def test_trees_of_xgboost_that_were_fitted_to_a_data_frame_answer_in_a_graph_as_
     assert columns_of(model.model)[0] == [*frame.columns]
 
 
-def test_trees_of_xgboost_that_split_by_categories_are_refused_with_the_columns():
-    pd, xgboost = pytest.importorskip("pandas"), pytest.importorskip("xgboost")
-    frame = pd.DataFrame({"plan": pd.Categorical(["basic", "pro"] * 30), "amount": np.arange(60.0)})
-    source = xgboost.XGBRegressor(n_estimators=2, enable_categorical=True).fit(frame, np.arange(60.0))
-    with pytest.raises(DefinitionError, match="split by categories, in plan") as caught:
-        TreeSource(source)
-    assert "OrdinalEncoder" in caught.value.fix
-
-
 def test_a_model_of_a_data_frame_answers_arrays_without_a_warning_for_each():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(TABLE, columns=["amount", "visits", "size", "age"])

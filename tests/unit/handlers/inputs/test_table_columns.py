@@ -225,3 +225,24 @@ def test_a_text_becomes_lower_case_as_python_makes_it_and_drift_sees_it_as_it_wa
     assert rows[0] == ["GUT"]
     with pytest.raises(msgspec.ValidationError, match="only texts have `lower`"):
         options([{"name": "amount", "lower": True}])
+
+
+def test_a_category_that_is_a_number_is_known_in_every_spelling_that_clients_and_files_have():
+    known = {"type": "category", "unknown": "nan", "categories": ["10", "20", "25.5"]}
+    shop = table([{"name": "seats", **known}, {"name": "member", "type": "category", "categories": ["0", "1"]}])
+    spellings = [("10", "0"), (10, False), (10.0, "False"), ("10.0", "false"), (25.5, True), ("25.50", "True"), (11, 1)]
+    codes = shop.tensors([shop.check([*row], "row") for row in spellings])["features"]
+    np.testing.assert_array_equal(codes[:, 0], [0, 0, 0, 0, 2, 2, np.nan])
+    np.testing.assert_array_equal(codes[:, 1], [0, 0, 0, 0, 1, 1, 1])
+    with pytest.raises(InvalidRow, match="unknown to the model"):
+        shop.check(["10", "2"], "row")
+    schema = shop.row_schema()["oneOf"][0]["prefixItems"][1]
+    assert schema == {"anyOf": [{"type": "string", "enum": ["0", "1"]}, {"enum": [0, 1]}]}
+
+
+def test_a_category_of_texts_is_no_number_even_where_it_looks_like_one():
+    versions = table([{"name": "version", "type": "category", "categories": ["1.0", "1"], "unknown": -1}])
+    assert versions.check(["1.0"], "row") != versions.check(["1"], "row")
+    for value in (1, 1.0, True):
+        with pytest.raises(InvalidRow, match="expected a string"):
+            versions.check([value], "row")

@@ -12,6 +12,7 @@ from onnxserve.release.observations import Observation
 from onnxserve_handlers.errors import InternalError
 from onnxserve_handlers.protocols.gateway_forms import MOST_BYTES, OBSERVE, PAIR, PREDICTIONS, ROWS, encode_predictions
 from onnxserve_handlers.tasks import TaskHooks
+from onnxserve_handlers.tasks.regression import Regression
 from onnxserve_handlers.telemetry.prediction_log import VARIABLE
 from tests.helpers.fakes import POISON
 from tests.helpers.inference import send
@@ -40,6 +41,15 @@ def test_an_answer_of_any_form_says_beside_it_what_it_says(table, form):
 def test_a_limited_client_gets_less_and_the_observer_all(table, form):
     [(_, limited, _)] = send(table, observed(form, digits="1", top="1"))
     assert json.loads(limited[PREDICTIONS]) == [{"label": "yes", "score": pytest.approx(0.774616)}]
+
+
+def test_a_regression_says_its_few_values_too_and_many_are_one_score():
+    few, many = {"values": [1e5, 0.02]}, {"values": [0.5] * 20}
+    task = Regression()
+    [row] = json.loads(encode_predictions([few], task))
+    assert row == {"score": task.score(few), "values": [1e5, 0.02]}
+    assert read(f"[{json.dumps(row)}]").predictions[0].values == (1e5, 0.02)
+    assert json.loads(encode_predictions([many], task)) == [{"score": task.score(many)}]
 
 
 def test_a_refusal_says_nothing(table):

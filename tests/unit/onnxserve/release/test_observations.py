@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.release.observations import Observation, ObservationLog
+from onnxserve.release.observations import Observation, ObservationLog, Prediction
 
 ANSWER = {
     "pair": "p",
@@ -46,7 +46,7 @@ def test_an_answer_is_one_observation_and_a_damaged_line_none(path):
     write(path, version="2.0")
     answers = tail.read()
     assert versions(answers) == [("1.0", 200), ("2.0", 200)]
-    assert (answers[0].labels, answers[0].scores, answers[0].computed) == (["a"], [0.5], True)
+    assert (answers[0].predictions, answers[0].computed) == ([Prediction("a", 0.5)], True)
     assert tail.read() == []
 
 
