@@ -89,4 +89,6 @@ class ExportedSource(TorchSource):
 def _spec(node: torch.fx.Node) -> InputSpec:
     value = node.meta["val"]
     shape = tuple(size if isinstance(size, int) else str(size) for size in value.shape)
-    return InputSpec(node.name, dtype=str(value.dtype).removeprefix("torch."), shape=("batch", *shape[1:]))
+    return InputSpec(
+        node.name, dtype=str(value.dtype).removeprefix("torch."), shape=("batch", *shape[1:]) if shape else ()
+    )

@@ -96,8 +96,28 @@ def test_sentence_transformers_pool_and_normalise_as_their_modules_say(tmp_path)
 
 def test_a_model_without_a_head_is_asked_how_it_pools(tmp_path):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, **TOKENIZER)
-    with pytest.raises(DefinitionError, match=r"output\.pooling: how vectors of tokens become one"):
+    with pytest.raises(DefinitionError, match=r"output\.pooling: how vectors of tokens"):
         outline_of(folder).check()
+
+
+@pytest.mark.parametrize(
+    ("processor", "kind"),
+    [(VIT, "image"), ({"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 8000}, "audio")],
+)
+def test_a_model_without_a_head_has_rows_of_the_kind_of_its_processor(tmp_path, processor, kind):
+    folder = write_pretrained(tmp_path, {"architectures": ["AnyModel"]}, preprocessor_config=processor)
+    with pytest.raises(DefinitionError, match=r"output\.pooling"):
+        outline_of(folder).check()
+    outline = outline_of(folder, output__pooling="mean")
+    outline.check()
+    assert (outline.get("input.kind"), outline.get("output.task")) == (kind, "embedding")
+
+
+def test_a_task_without_labels_gets_none_of_a_classifiers(tmp_path):
+    folder = write_pretrained(tmp_path, BERT | LABELS, **TOKENIZER)
+    outline = outline_of(folder, output__task="embedding")
+    outline.check()
+    assert outline.get("output.labels") is None
 
 
 def test_an_image_processor_that_stretches_is_read(tmp_path):
@@ -217,14 +237,34 @@ def image_outline(folder: Path, processor: dict[str, Any]) -> Outline:
         ({"do_resize": False}, "do_resize is off"),
         ({"keep_aspect_ratio": True}, "keep their proportions"),
         ({"resample": 5}, "resample = 5 is a filter that isn't taken"),
-        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, "mean and std must include it"),
-        ({"rescale_offset": True}, "mean and std must include it"),
+        ({"rescale_factor": None}, "rescale_factor = None isn't a positive number"),
         ({"image_std": None}, "has no image_mean and image_std"),
     ],
 )
 def test_preprocessing_that_no_field_says_is_asked_for(tmp_path, change, why):
     with pytest.raises(DefinitionError, match=why):
         image_outline(tmp_path, VIT | change).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "mean", "std"),
+    [
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, [191.25, 178.5, 165.75], [25.5, 25.5, 25.5]),
+        ({"rescale_offset": True, "do_normalize": False}, 255.0, 255.0),
+        ({"do_rescale": False, "image_mean": [127.0], "image_std": [64.0]}, [127.0], [64.0]),
+    ],
+)
+def test_a_processor_that_multiplies_pixels_otherwise_has_mean_and_std_of_whole_pixels(tmp_path, change, mean, std):
+    facts = fields(image_outline(tmp_path, VIT | change), "input")
+    assert facts["pixel_max"] == 255
+    assert facts["mean"] == pytest.approx(mean)
+    assert facts["std"] == pytest.approx(std)
+
+
+def test_a_processor_that_stretches_to_a_square_and_cuts_its_middle_is_read(tmp_path):
+    deit = VIT | {"size": {"height": 256, "width": 256}, "do_center_crop": True, "crop_size": 224}
+    facts = fields(image_outline(tmp_path, deit), "input")
+    assert (facts["resize"], facts["shorter_side"], facts["height"], facts["width"]) == ("stretch", 256, 224, 224)
 
 
 def test_a_size_that_is_a_number_is_both_sides(tmp_path):
