@@ -130,12 +130,21 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
     outline.add("output.task", task, origin)
     if not takes_labels(outline.get("output.task")):
         return
+    if head.outputs == LOGITS:
+        read_activation(outline)
     if labels:
         outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
     elif outline.get("output.task") == task:
         outline.ask("output.labels", f"id2label of {CONFIG} doesn't name the outputs 0, 1, … without a gap")
     if outline.get("output.task") == "detection":
         pretrained_image.read_boxes(outline, config)
+
+
+def read_activation(outline: Outline) -> None:
+    """Read what makes scores of logits, which may lie between 0 and 1 by chance."""
+    options = task_class(outline.get("output.task")).output_options
+    if any(field.name == "activation" for field in msgspec.structs.fields(options)):
+        outline.add("output.activation", options.logit_activation, "outputs of transformers' heads are logits")
 
 
 def _read_single(outline: Outline, config: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def _spec(value: onnx.ValueInfoProto) -> InputSpec:
 
 
 def upgrade(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose weights are no inputs, in opset 17 where the graph's opset is too old to quantise per channel; else as it is.
+    """Return a copy whose weights are no inputs, in opset 17 where its own is too old to quantise per channel.
 
     Where onnx can't convert it, the copy keeps its opset, and variants that need a newer one are refused.
     """

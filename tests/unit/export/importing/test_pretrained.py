@@ -40,7 +40,7 @@ def test_a_classifier_of_texts_has_labels_in_the_order_of_its_outputs(tmp_path):
     outline = outline_of(write_pretrained(tmp_path, BERT | LABELS, **TOKENIZER))
     outline.check()
     assert fields(outline, "input") == {"kind": "text", "max_tokens": 128}
-    assert fields(outline, "output") == {"task": "classification", "labels": ["bad", "good"]}
+    assert fields(outline, "output") == {"task": "classification", "activation": "softmax", "labels": ["bad", "good"]}
     assert outline.get("source_outputs") == ["logits"]
 
 
@@ -52,7 +52,8 @@ def test_labels_of_a_premise_and_a_hypothesis_mean_pairs(tmp_path):
 
 def test_several_labels_at_once_and_values_are_told_by_the_problem_type(tmp_path):
     multilabel = BERT | LABELS | {"problem_type": "multi_label_classification"}
-    assert outline_of(write_pretrained(tmp_path / "a", multilabel, **TOKENIZER)).get("output.task") == "multilabel"
+    outline = outline_of(write_pretrained(tmp_path / "a", multilabel, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("output.activation")) == ("multilabel", "sigmoid")
     value = BERT | {"id2label": {"0": "LABEL_0"}, "problem_type": "regression"}
     assert outline_of(write_pretrained(tmp_path / "b", value, **TOKENIZER)).get("output.task") == "regression"
 

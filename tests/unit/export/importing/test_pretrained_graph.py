@@ -63,7 +63,7 @@ def test_a_graph_has_the_labels_and_limits_of_the_folder_that_describes_it(tmp_p
     definition = written(folder / file if is_named else folder, tmp_path / "models")
     assert definition["source"].endswith(file)
     assert definition["input"] == {"kind": "text", "max_tokens": 16}
-    assert definition["output"] == {"task": "classification", "labels": ["bad", "good"]}
+    assert definition["output"] == {"task": "classification", "activation": "softmax", "labels": ["bad", "good"]}
 
 
 def test_a_graph_without_the_outputs_of_its_folders_class_is_read_alone(tmp_path):
