@@ -23,8 +23,6 @@ from onnxserve_handlers.registry import task as task_class
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline
 
-SOUND_EXTRACTORS = ("Wav2Vec2FeatureExtractor",)
-
 
 class Head(NamedTuple):
     """What the last part of a class's name says: rows, predictions, and the outputs that are served."""
@@ -81,7 +79,7 @@ def head_of(name: str, processor: Any, *, sentences: bool) -> Head:
     """Return what a class gives; DefinitionError for one whose outputs no task reads."""
     if sentences:
         return VECTORS
-    if name.endswith("ForSequenceClassification") and processor.get("feature_extractor_type") in SOUND_EXTRACTORS:
+    if name.endswith("ForSequenceClassification") and kind_of(processor) == "audio":
         return HEADS["ForAudioClassification"]
     for suffix, head in HEADS.items():
         if name.endswith(suffix):

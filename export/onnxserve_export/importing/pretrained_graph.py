@@ -10,7 +10,8 @@ from onnxserve_export.sources.onnx_file import OnnxSource
 from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_object
 
 from .outline import Outline
-from .pretrained import SOUND_EXTRACTORS, head_of, processor_of, read_pretrained
+from .pretrained import head_of, processor_of, read_pretrained
+from .pretrained_sound import SAMPLES
 from .row_trial import read_rows
 
 
@@ -37,4 +38,4 @@ def read_pretrained_graph(outline: Outline, source: SourceModel, folder: Path) -
 def is_spectrogram(folder: Path, kind: str) -> bool:
     """Return whether the graph takes what a feature extractor makes of sounds, which only a module can have added."""
     extractor = processor_of(folder).get("feature_extractor_type")
-    return kind == "audio" and extractor not in (None, *SOUND_EXTRACTORS)
+    return kind == "audio" and extractor not in (None, SAMPLES)

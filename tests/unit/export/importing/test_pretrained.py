@@ -168,6 +168,13 @@ def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
     assert outline.get("output.labels") == ["bad", "good"]
 
 
+def test_an_extractor_that_is_not_taken_is_named_where_a_sequence_classifier_has_it(tmp_path):
+    config = LABELS | {"architectures": ["Wav2Vec2BertForSequenceClassification"]}
+    extractor = {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "sampling_rate": 16000}
+    with pytest.raises(DefinitionError, match="SeamlessM4TFeatureExtractor isn't taken"):
+        outline_of(write_pretrained(tmp_path, config, preprocessor_config=extractor))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
