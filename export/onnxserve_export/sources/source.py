@@ -17,7 +17,6 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
-
 MASK = "attention_mask"
 
 
@@ -99,7 +98,8 @@ def match_inputs(source: SourceModel, arrays: Arrays) -> dict[str, str]:
     required = [spec.name for spec in source.inputs if spec.required]
     if not known:
         return {name: name for name in arrays}
-    mains, own_mains = [name for name in arrays if name != MASK], [name for name in required or known if name != MASK]
+    mains = [name for name in arrays if name != MASK]
+    own_mains = [name for name in required or known if name != MASK]
     masks_fit = (MASK not in arrays or MASK in known) and (MASK in arrays or MASK not in required)
     if len(mains) == len(own_mains) == 1 and mains[0] not in known and masks_fit:
         names = {own: mains[0] if own == own_mains[0] else own for own in known}

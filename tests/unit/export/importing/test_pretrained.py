@@ -168,6 +168,14 @@ def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
     assert outline.get("output.labels") == ["bad", "good"]
 
 
+@pytest.mark.parametrize(("norm", "mask"), [("layer", True), ("group", None)])
+def test_a_mask_is_given_where_it_hides_the_padding(tmp_path, norm, mask):
+    config = LABELS | {"architectures": ["WavLMForSequenceClassification"], "feat_extract_norm": norm}
+    extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "return_attention_mask": True}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config={"sampling_rate": 8000} | extractor))
+    assert outline.get("input.mask") is mask
+
+
 def test_an_extractor_that_is_not_taken_is_named_where_a_sequence_classifier_has_it(tmp_path):
     config = LABELS | {"architectures": ["Wav2Vec2BertForSequenceClassification"]}
     extractor = {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "sampling_rate": 16000}
