@@ -10,6 +10,7 @@ from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve_handlers.registry import input_kind
 
+from .sources.model_folder import description_of
 from .user_code import call_function
 
 
@@ -31,7 +32,7 @@ def read_assets(definition: Definition, source: Path | None, offered: Mapping[st
     if source is not None and source.is_dir():
         folders += [source, *sorted(path for path in source.iterdir() if path.is_dir())]
     elif source is not None:
-        folders.append(source.parent)
+        folders += [source.parent, *filter(None, [description_of(source)])]
     files = files_of(definition)
     places = {name: next((folder / name for folder in folders if (folder / name).is_file()), None) for name in files}
     lacking = [name for name, path in places.items() if path is None]

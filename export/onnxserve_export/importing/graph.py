@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnxserve_export.sources import InputSpec, SourceModel
 
+from .graph_columns import are_columns, check_numbers, read_columns
 from .outline import Outline
 from .row_trial import read_rows
 
@@ -23,6 +24,8 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
         outline.add("input.kind", "table", "--columns")
     elif TOKENS in names and has_tokenizer:
         outline.add("input.kind", "text", f"its input {TOKENS}, and the {TOKENIZER} beside it")
+    elif are_columns(source.inputs):
+        outline.add("input.kind", "table", "each input is one column, and some are texts")
     else:
         outline.add("input.kind", "tensors", "the inputs have no other meaning that the model states; --kind gives one")
     if outline.get("output.labels"):
@@ -38,6 +41,8 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
             outline.ask("input.sample_rate", "the rate that the model was trained at [Hz], such as 16000")
         case "text":
             outline.ask("input.max_tokens", "the longest text that the model was made for, in tokens")
+        case "table" if are_columns(source.inputs):
+            read_columns(outline, source.inputs)
         case _:
             pass
     read_rows(outline, source)
@@ -46,6 +51,8 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
 def read_tensors(outline: Outline, inputs: Sequence[InputSpec], source: str) -> None:
     """Read names, types and sizes of the inputs; the limits of free axes, and all that is unknown, are asked for."""
     required = [spec for spec in inputs if spec.required]
+    if not outline.get("input.tensors"):
+        check_numbers(required)
     unknown = [spec.name for spec in required if spec.shape is None or not spec.dtype]
     if unknown or not required:
         takes = f"it takes {', '.join(spec.name for spec in inputs)}" if inputs else "it takes any by name"

@@ -18,7 +18,7 @@ from onnxserve_export.faults import FaultList
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
-from onnxserve_export.sources.model_folder import model_in
+from onnxserve_export.sources.model_folder import description_of, model_in
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.sources.triton_repository import is_triton, open_triton
 from onnxserve_handlers.registry import input_kind
@@ -34,7 +34,7 @@ from .outline import Outline
 from .row_trial import read_rows
 from .toml_text import toml_text
 from .torchserve_archive import is_torchserve, read_archive
-from .triton import read_triton
+from .triton import describes_inputs, read_triton
 
 FIRST_VERSION = "1.0.0"
 ROW_FORMS = (
@@ -111,7 +111,9 @@ def read_artefact(
     if path.is_dir() and is_triton(path):
         model = open_triton(path)
         read_triton(outline, model)
-        if not outline.get("serve.batch_size"):
+        if not describes_inputs(model):
+            read_graph(outline, open_source(str(model.file), path, {}, trust=options.trust), None)
+        elif not outline.get("serve.batch_size"):
             read_rows(outline, open_source(str(model.file), path, {}, trust=options.trust))
         return _inside(artefact, model.file, folder), {}
     file = model_in(path) if path.is_dir() else path
@@ -120,7 +122,9 @@ def read_artefact(
 
         read_pretrained(outline, file)
         return artefact.reference, {}
-    read_source(outline, open_source(str(file), file.parent, {}, trust=options.trust), file.parent, rows)
+    source = open_source(str(file), file.parent, {}, trust=options.trust)
+    if not read_description(outline, source, description_of(file)):
+        read_source(outline, source, file.parent, rows)
     return _inside(artefact, file, folder), {}
 
 
@@ -131,6 +135,15 @@ def read_source(outline: Outline, source: SourceModel, folder: Path | None, rows
         read_gaps(outline, source, rows)
     else:
         read_graph(outline, source, folder)
+
+
+def read_description(outline: Outline, source: SourceModel, folder: Path | None) -> bool:
+    """Read what a folder of transformers says of the graph in it, and return whether it says anything."""
+    if folder is None:
+        return False
+    from .pretrained_graph import read_pretrained_graph  # it imports torch, which other graphs don't need
+
+    return read_pretrained_graph(outline, source, folder)
 
 
 def ask_label_numbers(outline: Outline) -> None:

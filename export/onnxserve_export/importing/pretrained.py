@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.sources.pretrained import (
@@ -14,11 +17,11 @@ from onnxserve_export.sources.pretrained import (
     read_object,
     transformer_folder,
 )
+from onnxserve_handlers.registry import TASKS
+from onnxserve_handlers.registry import task as task_class
 
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline
-
-SOUND_EXTRACTORS = ("Wav2Vec2FeatureExtractor",)
 
 
 class Head(NamedTuple):
@@ -47,9 +50,9 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
     inner = transformer_folder(folder)
     config = read_object(inner / CONFIG)
     name = architecture(config, folder)
-    processor = read_object(inner / PROCESSOR) if (inner / PROCESSOR).is_file() else {}
+    processor = processor_of(inner)
     head = head_of(name, processor, sentences=(folder / MODULES).is_file())
-    origin = MODULES if head is VECTORS and (folder / MODULES).is_file() else f"{CONFIG}: {name}"
+    origin = MODULES if head.task == VECTORS.task and (folder / MODULES).is_file() else f"{CONFIG}: {name}"
     outline.add("source_outputs", [*head.outputs], origin)
     outline.add("input.kind", head.kind, origin)
     match outline.get("input.kind"):
@@ -61,26 +64,53 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
             pretrained_sound.read_sound(outline, config, processor)
         case _:
             pass
-    if head is not VECTORS:
+    if head.task != VECTORS.task:
         read_task(outline, head, config, origin)
+    elif not (folder / MODULES).is_file():
+        read_vectors(outline)
+
+
+def processor_of(folder: Path) -> dict[str, Any]:
+    """Return the settings of the folder's image processor or feature extractor; empty where it has none."""
+    return read_object(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
 
 
 def head_of(name: str, processor: Any, *, sentences: bool) -> Head:
     """Return what a class gives; DefinitionError for one whose outputs no task reads."""
     if sentences:
         return VECTORS
-    if name.endswith("ForSequenceClassification") and processor.get("feature_extractor_type") in SOUND_EXTRACTORS:
+    if name.endswith("ForSequenceClassification") and kind_of(processor) == "audio":
         return HEADS["ForAudioClassification"]
     for suffix, head in HEADS.items():
         if name.endswith(suffix):
             return head
     if name.endswith("Model"):
-        return VECTORS
+        return VECTORS._replace(kind=kind_of(processor))
     raise DefinitionError(
-        f"{name} isn't taken: {', '.join(f'…{suffix}' for suffix in HEADS)}, and …Model for vectors of texts are",
+        f"{name} isn't taken: {', '.join(f'…{suffix}' for suffix in HEADS)}, and …Model for vectors are",
         where=CONFIG,
         fix='build the module in model.py, and set source = "model.py:load"; onnxserve new KIND NAME begins one',
     )
+
+
+def kind_of(processor: Mapping[str, Any]) -> str:
+    """Return the kind of rows that the settings of a processor are for; a folder of texts has none."""
+    if not processor:
+        return "text"
+    return "audio" if "sampling_rate" in processor else "image"
+
+
+def read_vectors(outline: Outline) -> None:
+    """Read the task of a model without a head, and ask how it pools."""
+    outline.add("output.task", VECTORS.task, f"{CONFIG}: a model without a head gives vectors of a row's parts")
+    if outline.get("output.task") == VECTORS.task:
+        outline.ask("output.pooling", "how vectors of tokens, or of a picture's patches, become one: mean, cls or last")
+
+
+def takes_labels(task: str) -> bool:
+    """Return whether a task needs labels; an unknown task doesn't, and in the others they name single outputs."""
+    fields = msgspec.structs.fields(task_class(task).output_options) if task in TASKS else ()
+    return any(field.name == "labels" and field.required for field in fields)
 
 
 def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str) -> None:
@@ -96,12 +126,23 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
         outline.add("output.task", "regression", f"{CONFIG}: problem_type")
         return
     outline.add("output.task", task, origin)
+    if not takes_labels(outline.get("output.task")):
+        return
+    if head.outputs == LOGITS:
+        read_activation(outline)
     if labels:
         outline.add("output.labels", labels, f"{CONFIG}: id2label, in the order of the outputs")
     elif outline.get("output.task") == task:
         outline.ask("output.labels", f"id2label of {CONFIG} doesn't name the outputs 0, 1, … without a gap")
     if outline.get("output.task") == "detection":
         pretrained_image.read_boxes(outline, config)
+
+
+def read_activation(outline: Outline) -> None:
+    """Read what makes scores of logits, which may lie between 0 and 1 by chance."""
+    options = task_class(outline.get("output.task")).output_options
+    if any(field.name == "activation" for field in msgspec.structs.fields(options)):
+        outline.add("output.activation", options.logit_activation, "outputs of transformers' heads are logits")
 
 
 def _read_single(outline: Outline, config: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .outline import Outline
 
 PROCESSOR = "preprocessor_config.json"
@@ -56,7 +58,9 @@ def _read_size(outline: Outline, processor: dict[str, Any], name: str) -> None:
             _add_cut(outline, cut, scaled_side(shortest, processor, name), f"{PROCESSOR}: size and crop_size")
         elif whole == cut:
             _add_size(outline, cut, f"{PROCESSOR}: crop_size")
-        why = f"{PROCESSOR} stretches images, then cuts the middle of {cut[1]} x {cut[0]}, which [input] doesn't do"
+        elif whole and whole[0] == whole[1] >= max(cut):
+            _add_cut(outline, cut, whole[0], f"{PROCESSOR}: size and crop_size", resize="stretch")
+        why = f"{PROCESSOR} cuts the middle of {cut[1]} x {cut[0]} out of no larger square, which [input] doesn't do"
     elif whole and not shortest and not processor.get("keep_aspect_ratio"):
         _add_size(outline, whole, origin)
     for field in ("height", "width"):
@@ -100,35 +104,38 @@ def _add_size(outline: Outline, size: tuple[int, int], origin: str) -> None:
     outline.add("input.resize", "stretch", origin)
 
 
-def _add_cut(outline: Outline, size: tuple[int, int], shorter_side: int, origin: str) -> None:
+def _add_cut(outline: Outline, size: tuple[int, int], shorter_side: int, origin: str, *, resize: str = "crop") -> None:
     outline.add("input.height", size[0], origin)
     outline.add("input.width", size[1], origin)
-    outline.add("input.resize", "crop", origin)
+    outline.add("input.resize", resize, origin)
     outline.add("input.shorter_side", shorter_side, origin)
 
 
 def _read_levels(outline: Outline, processor: dict[str, Any], name: str) -> None:
-    """Read what pixels become: rescaled to 0 to 1 or not, then shifted and divided by channel or not."""
-    factor = processor.get("rescale_factor", RESCALE)
-    rescaled = bool(processor.get("do_rescale", True))
-    usual = isinstance(factor, int | float) and abs(factor - RESCALE) <= RESCALE / 1000
-    outline.add("input.pixel_max", 1 if rescaled else 255, f"{PROCESSOR}: do_rescale")
-    if rescaled and (not usual or processor.get("rescale_offset")):
-        _ask_levels(
-            outline, f"{PROCESSOR}: rescale_factor = {factor}, not 1/255 alone, and mean and std must include it"
+    """Read what pixels become: multiplied or not, then shifted and divided by channel or not."""
+    factor = processor.get("rescale_factor", RESCALE) if processor.get("do_rescale", True) else 1
+    if not isinstance(factor, int | float) or factor <= 0:
+        _ask_levels(outline, f"{PROCESSOR}: rescale_factor = {factor!r} isn't a positive number")
+        return
+    mean, std, origin = 0.0, 1.0, f"{PROCESSOR}: do_normalize"
+    if processor.get("do_normalize", "MobileViT" not in name):
+        mean, std, origin = (
+            processor.get("image_mean"),
+            processor.get("image_std"),
+            f"{PROCESSOR}: image_mean, image_std",
         )
-        return
-    if not processor.get("do_normalize", "MobileViT" not in name):
-        outline.add("input.mean", 0.0, f"{PROCESSOR}: do_normalize")
-        outline.add("input.std", 1.0, f"{PROCESSOR}: do_normalize")
-        return
-    mean, std = processor.get("image_mean"), processor.get("image_std")
     if mean is None or std is None:
         _ask_levels(outline, f"{PROCESSOR} has no image_mean and image_std, and do_normalize isn't off")
         return
-    origin = f"{PROCESSOR}: image_mean, image_std"
     if "EfficientNet" in name and processor.get("include_top", True):
-        std, origin = squares(std), f"{origin}; include_top divides by the latter twice"
+        std, origin = times(std, processor.get("image_std", 1)), f"{origin}; include_top divides once more"
+    offset = 1 if processor.get("rescale_offset") else 0
+    if abs(factor - RESCALE) <= RESCALE / 1000 and not offset:
+        outline.add("input.pixel_max", 1, f"{PROCESSOR}: rescale_factor")
+    else:
+        outline.add("input.pixel_max", 255, f"{PROCESSOR}: do_rescale, rescale_factor")
+        origin += f"; for pixels to 255, which are multiplied by {factor:g}" + f" and shifted by -{offset}" * offset
+        mean, std = times(np.add(mean, offset), 1 / factor), times(std, 1 / factor)
     outline.add("input.mean", mean, origin)
     outline.add("input.std", std, origin)
 
@@ -138,9 +145,9 @@ def _ask_levels(outline: Outline, why: str) -> None:
     outline.ask("input.std", why)
 
 
-def squares(numbers: Any) -> Any:
-    """Return the square of a number, or of each in a list."""
-    return [number**2 for number in numbers] if isinstance(numbers, list) else numbers**2
+def times(numbers: Any, factor: Any) -> Any:
+    """Return the product of a number, or of each in a list, with a number, or with the one at its place."""
+    return np.multiply(numbers, factor).tolist()
 
 
 def read_boxes(outline: Outline, config: dict[str, Any]) -> None:

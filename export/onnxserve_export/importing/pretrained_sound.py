@@ -13,6 +13,7 @@ from .outline import Outline
 PROCESSOR = "preprocessor_config.json"
 SAMPLES = "Wav2Vec2FeatureExtractor"  # gives the samples themselves
 RATE = 16_000  # Hz, of an extractor that states none
+NORM_OVER_TIME = "group"  # it reaches over padding, which a mask can't hide: sounds of one length run together
 TAKEN = (SAMPLES, AST, WHISPER)
 
 
@@ -33,7 +34,7 @@ def read_sound(outline: Outline, config: dict[str, Any], processor: dict[str, An
         return
     if name or "do_normalize" in processor:  # the extractor's own default is to normalise
         outline.add("input.normalise", bool(processor.get("do_normalize", True)), f"{PROCESSOR}: do_normalize")
-    if processor.get("return_attention_mask"):
+    if processor.get("return_attention_mask") and config.get("feat_extract_norm") != NORM_OVER_TIME:
         outline.add("input.mask", True, f"{PROCESSOR}: return_attention_mask")
     if (samples := least_samples(config)) > 1 and not outline.get("input.window_seconds"):
         seconds = samples / int(outline.get("input.sample_rate", RATE))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources.pretrained import CONFIG, MODULES, architecture, read_object, sentence_modules
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, sentence_modules
 from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
 from .outline import Outline
@@ -54,10 +54,6 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
         outline.add("input.pairs", True, f"{CONFIG}: labels of a premise and a hypothesis")
     if (folder / MODULES).is_file():
         _read_pooling(outline, folder)
-    elif architecture(config, folder).endswith("Model"):
-        outline.add("output.task", "embedding", f"{CONFIG}: a model without a head gives vectors of tokens")
-        if outline.get("output.task") == "embedding":
-            outline.ask("output.pooling", "how vectors of tokens become one vector: mean, cls or last")
 
 
 def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:

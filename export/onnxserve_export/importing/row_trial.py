@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Array, Arrays
 from onnxserve_export.sources import SourceModel
 
@@ -15,16 +16,60 @@ from .outline import Outline
 FREE = 8  # size of a free axis in a trial, unless its limit is smaller
 CLOSE = 1e-3  # of an output's largest magnitude
 SEED = 20240229
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]  # dtype and sizes of a row's tensors by name
 
 
 def read_rows(outline: Outline, source: SourceModel) -> None:
-    """Let rows run alone if the source takes only one at a time."""
-    if takes_one_row(source, shapes_of(outline)):
-        why = "a trial: it answers one row, and not two together"
-        outline.add("serve.batch_size", 1, why)
+    """Let rows run alone if the source takes only one at a time; DefinitionError if it takes another fixed number."""
+    shapes = shapes_of(outline)
+    if source.scales_by_batch:
+        outline.add("serve.batch_size", 1, "its 8-bit scales are those of a whole batch, so rows would change others")
+        return
+    alone = takes_one_row(source, shapes)
+    if source.stated_rows > 1 and has_batch(source, shapes) and (alone or takes_stated_rows_alone(source, shapes)):
+        raise fixed_number(source)
+    if alone:
+        outline.add("serve.batch_size", 1, "a trial: it answers one row, and not two together")
 
 
-def shapes_of(outline: Outline) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+def has_batch(source: SourceModel, shapes: Shapes) -> bool:
+    """Return whether the source's inputs have one axis more than a row's tensors."""
+    ranks = {len(spec.shape) for spec in source.inputs if spec.shape is not None}
+    return bool(shapes) and ranks == {len(shape) + 1 for _, shape in shapes.values()}
+
+
+def takes_stated_rows_alone(source: SourceModel, shapes: Shapes) -> bool:
+    """Return whether the source answers the number of rows that it states, and not one row."""
+    draws = np.random.default_rng(SEED)
+    rows = [example(shapes, draws) for _ in range(source.stated_rows)]
+    if answers(source, rows[0]) is not None:
+        return False
+    return answers(source, {name: np.concatenate([row[name] for row in rows]) for name in shapes}) is not None
+
+
+def answers(source: SourceModel, arrays: Arrays) -> Arrays | None:
+    """Return what the source answers, None where it can't; the export says why."""
+    try:
+        return source.answer(arrays)
+    except Exception:  # noqa: BLE001 - whatever a module raises
+        return None
+
+
+def fixed_number(source: SourceModel) -> DefinitionError:
+    """Return an error for a source whose first axis is no batch that could have another size."""
+    wholes = [
+        f"--tensor {spec.name}={spec.dtype}[{','.join(map(str, (source.stated_rows, *spec.shape[1:])))}]"
+        for spec in source.inputs
+        if spec.shape
+    ]
+    return DefinitionError(
+        f"the first axis of its inputs has {source.stated_rows} places, and it doesn't take rows one by one along it",
+        where=source.summary,
+        fix=f"if that axis is the batch: {source.free_axis_fix}; if it belongs to each row: {' '.join(wholes)}",
+    )
+
+
+def shapes_of(outline: Outline) -> Shapes:
     """Return dtype and sizes of a row's tensors by name, as far as they are known."""
     kind, limits = outline.get("input.kind"), dict(outline.section("input"))
     if kind == "image":
@@ -47,7 +92,7 @@ def _size(size: int | str, limits: Mapping[str, Any]) -> int:
     return size if isinstance(size, int) else min(FREE, limit.value) if limit else FREE
 
 
-def takes_one_row(source: SourceModel, shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> bool:
+def takes_one_row(source: SourceModel, shapes: Shapes) -> bool:
     """Return whether the source answers a row alone, and not two rows together with a row of outputs for each.
 
     A source that states a batch of one must answer the two as it does each alone. False where nothing can be tried.
@@ -56,22 +101,22 @@ def takes_one_row(source: SourceModel, shapes: Mapping[str, tuple[str, tuple[int
         return False
     draws = np.random.default_rng(SEED)
     first, second = (example(shapes, draws) for _ in range(2))
-    try:
-        alone = [source.answer(first), source.answer(second)]
-    except Exception:  # noqa: BLE001 - whatever a module raises; the export says why
+    alone = [answer for row in (first, second) if (answer := answers(source, row)) is not None]
+    if len(alone) < 2:
         return False
-    try:
-        together = source.answer({name: np.concatenate([array, second[name]]) for name, array in first.items()})
-    except Exception:  # noqa: BLE001 - the same
-        return True
-    if any(array.shape[:1] != (2,) for array in together.values()) or together.keys() != alone[0].keys():
+    together = answers(source, {name: np.concatenate([array, second[name]]) for name, array in first.items()})
+    if (
+        together is None
+        or any(array.shape[:1] != (2,) for array in together.values())
+        or together.keys() != alone[0].keys()
+    ):
         return True
     return source.stated_rows == 1 and not all(
         _same(array, [part[name] for part in alone]) for name, array in together.items()
     )
 
 
-def example(shapes: Mapping[str, tuple[str, tuple[int, ...]]], draws: np.random.Generator) -> Arrays:
+def example(shapes: Shapes, draws: np.random.Generator) -> Arrays:
     """Return one random row: numbers of mean 0 and variance 1, or whole ones of 0 and 1."""
     return {
         name: (

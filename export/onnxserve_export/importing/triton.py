@@ -12,14 +12,17 @@ from onnxserve_handlers.signature import DATATYPES
 from .graph import axis_name
 from .outline import Outline
 
+TEXTS = "TYPE_STRING"
+
 
 def read_triton(outline: Outline, model: TritonModel) -> None:
     """Read inputs, labels and serving settings; what Triton leaves free is asked for."""
     config = model.config
-    outline.add("input.kind", "tensors", f"{CONFIG}: Triton's rows are tensors")
-    tensors = [_tensor(value, config) for value in messages(config, "input")]
-    if tensors:
-        outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
+    if describes_inputs(model):
+        outline.add("input.kind", "tensors", f"{CONFIG}: Triton's rows are tensors")
+        tensors = [_tensor(value, config) for value in messages(config, "input")]
+        if tensors:
+            outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
     for tensor in outline.get("input.tensors", []):
         for size in tensor["shape"]:
             if isinstance(size, str):
@@ -34,6 +37,16 @@ def read_triton(outline: Outline, model: TritonModel) -> None:
     workers = sum(number(group, "count") or 1 for group in messages(config, "instance_group"))
     if workers > 1:
         outline.add("serve.workers", workers, f"{CONFIG}: instance_group")
+
+
+def describes_inputs(model: TritonModel) -> bool:
+    """Return whether the configuration says what rows are; Triton completes one without inputs from an ONNX file.
+
+    Such a file also says which texts are columns.
+    """
+    inputs = messages(model.config, "input")
+    has_texts = any(first(value, "data_type") == TEXTS for value in inputs)
+    return model.file.suffix != ".onnx" or (bool(inputs) and not has_texts)
 
 
 def _read_outputs(outline: Outline, model: TritonModel) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 import torch
+from torch.utils._pytree import tree_unflatten
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
@@ -63,11 +64,9 @@ class ExportedSource(TorchSource):
         self.summary = f"exported program, {sum(value.numel() for value in program.parameters()):,} parameters"
 
     def call(self, tensors: dict[str, torch.Tensor]) -> Any:
-        """Run the program with the positional and the named arguments that it was exported with."""
-        positional, named = self.program.call_spec.in_spec.children()
-        values = list(tensors.values())
-        arguments = values[: positional.num_children]
-        keywords = dict(zip(named.context, values[len(arguments) :], strict=True))
+        """Run the program with arguments of the structure, and with the constants, that it was exported with."""
+        leaves = [tensors[leaf] if isinstance(leaf, str) else leaf for leaf in self.program.graph_signature.user_inputs]
+        arguments, keywords = tree_unflatten(leaves, self.program.call_spec.in_spec)
         try:
             return self._module(*arguments, **keywords)
         except (RuntimeError, AssertionError) as error:
@@ -89,4 +88,6 @@ class ExportedSource(TorchSource):
 def _spec(node: torch.fx.Node) -> InputSpec:
     value = node.meta["val"]
     shape = tuple(size if isinstance(size, int) else str(size) for size in value.shape)
-    return InputSpec(node.name, dtype=str(value.dtype).removeprefix("torch."), shape=("batch", *shape[1:]))
+    return InputSpec(
+        node.name, dtype=str(value.dtype).removeprefix("torch."), shape=("batch", *shape[1:]) if shape else ()
+    )

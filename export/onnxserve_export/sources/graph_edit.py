@@ -20,10 +20,15 @@ def without_initialisers(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 def drop_zip_maps(graph: onnx.GraphProto) -> None:
     """Let scores leave as a tensor: converters of scikit-learn end in ZipMap, which makes a dictionary of each row."""
     for node in [node for node in graph.node if node.op_type == "ZipMap"]:
+        name = node.output[0]
         for output in graph.output:
-            if output.name == node.output[0]:
-                output.CopyFrom(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, None))
+            if output.name == name:
+                output.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
         graph.node.remove(node)
+        if any(output.name == node.input[0] for output in graph.output):
+            graph.node.append(helper.make_node("Identity", [node.input[0]], [name]))
+        else:
+            rename(graph, node.input[0], name)
 
 
 def lift_constants(graph: onnx.GraphProto) -> None:

@@ -31,6 +31,8 @@ from .source import InputSpec, SourceModel, match_inputs, output_names
 
 PER_CHANNEL = 13  # the first opset that quantises per channel
 UPGRADED = 17
+SEPARATE = 4  # the first IR version whose initialisers needn't be inputs too
+DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 
 
 def open_onnx(path: Path, outputs: Sequence[str] = ()) -> OnnxSource:
@@ -61,7 +63,8 @@ class OnnxSource(SourceModel):
         keep_outputs(proto.graph, outputs)
         self.stated_rows = fixed_batch(proto.graph)
         free_batch(proto.graph)
-        self._names = [output.name for output in proto.graph.output]
+        self.outputs = [output.name for output in proto.graph.output]
+        self.scales_by_batch = any(node.op_type in DYNAMIC for node in proto.graph.node)
         self.inputs = tuple(_spec(value) for value in without_initialisers(proto.graph))
         opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
         self.summary = f"{label}, opset {opset}, {len(proto.graph.node)} nodes"
@@ -79,7 +82,7 @@ class OnnxSource(SourceModel):
     def answer(self, arrays: Arrays) -> Arrays:
         """Return every output for one batch by name."""
         try:
-            results = self._session.run(self._names, self._feeds(arrays))
+            results = self._session.run(self.outputs, self._feeds(arrays))
         except Exception as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise DefinitionError(
@@ -87,7 +90,7 @@ class OnnxSource(SourceModel):
                 fix="the graph wants other sizes or a fixed batch: export it again with a free batch, or let rows run "
                 "alone with [serve] batch_size = 1",
             ) from error
-        return widen_half_floats(dict(zip(output_names(self._names, arrays), results, strict=True)))
+        return widen_half_floats(dict(zip(output_names(self.outputs, arrays), results, strict=True)))
 
     def _feeds(self, arrays: Arrays) -> Arrays:
         dtypes, own_arrays = {spec.name: spec.dtype for spec in self.inputs}, self._own_ranks(arrays)
@@ -109,7 +112,7 @@ class OnnxSource(SourceModel):
     def runner(self, threads: int) -> Callable[[Arrays], Any]:
         """Return a function that runs the graph in a session of its own."""
         timed = self._open(threads)
-        return lambda arrays: timed.run(self._names, self._feeds(arrays))
+        return lambda arrays: timed.run(self.outputs, self._feeds(arrays))
 
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
         """Return the graph with the handler's inputs, in a newer opset where quantisers need one."""
@@ -117,7 +120,7 @@ class OnnxSource(SourceModel):
         proto = upgrade(self.proto)
         lift_constants(proto.graph)
         ranges = _ranges(proto, {own: name for name, own in matched.items()})
-        for own, name in zip(self._names, output_names(self._names, example), strict=True):
+        for own, name in zip(self.outputs, output_names(self.outputs, example), strict=True):
             rename(proto.graph, own, name)
         feed(proto.graph, {own: (name, example[name].dtype) for name, own in matched.items()})
         drop_batch_axis(proto.graph, {name for name in example if own_example[name].ndim < example[name].ndim})
@@ -134,12 +137,13 @@ def _spec(value: onnx.ValueInfoProto) -> InputSpec:
 
 
 def upgrade(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in opset 17 where the graph's opset is too old to quantise per channel; else as it is.
+    """Return a copy whose weights are no inputs, in opset 17 where its own is too old to quantise per channel.
 
     Where onnx can't convert it, the copy keeps its opset, and variants that need a newer one are refused.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
+    copy.ir_version = max(copy.ir_version, SEPARATE)
     opsets = {entry.domain: entry.version for entry in copy.opset_import}
     if opsets.get("", opsets.get("ai.onnx", UPGRADED)) >= PER_CHANNEL:
         return copy

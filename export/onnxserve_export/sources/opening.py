@@ -11,6 +11,7 @@ from onnxserve.locations.location import is_function
 from onnxserve_export.user_code import call_function
 
 from .model_folder import model_in
+from .pointer import check_pointer
 from .source import SourceModel
 
 FORMS = (
@@ -44,6 +45,7 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
         from .pretrained import open_pretrained
 
         return open_pretrained(path, outputs, trust=trust)
+    check_pointer(path)
     match path.suffix.lower():
         case ".onnx":
             from .onnx_file import open_onnx
@@ -63,8 +65,8 @@ def open_file(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -
             return open_trees(path, trust=trust)
         case ".py":
             what, fix = f"{path.name} is code", f"name its function that builds the model: {path}:FUNCTION"
-        case ".safetensors" | ".bin":
-            what = f"{path.name} has weights alone"
+        case ".safetensors" | ".bin" | ".ckpt":
+            what = f"{path.name} has weights without their model"
             fix = f"give the folder with config.json that save_pretrained wrote, such as {path.parent}; or a function"
         case _:
             what, fix = f"{path.name} isn't a model that can be read", f"give {FORMS}"

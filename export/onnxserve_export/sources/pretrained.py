@@ -16,6 +16,7 @@ import torch
 
 from onnxserve.errors import DefinitionError
 
+from .pointer import check_pointer
 from .source import InputSpec
 from .spectrogram import from_samples
 from .torch_module import TorchModule
@@ -180,7 +181,10 @@ def _check_weights(folder: Path, *, trust: bool) -> None:
             where=str(folder),
             fix="merge them with merge_and_unload of peft, and save_pretrained the whole",
         )
-    if trust or any(path for pattern in PATTERNS for path in folder.glob(pattern)):
+    weights = [path for pattern in PATTERNS for path in folder.glob(pattern)]
+    for path in weights:
+        check_pointer(path)
+    if trust or weights:
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     what = f"{pickles[0]} is a pickle: reading it runs whatever code it names" if pickles else "there are no weights"

@@ -17,6 +17,8 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
+MASK = "attention_mask"
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -44,6 +46,8 @@ class SourceModel(Protocol):
     """How its maker frees an axis that is fixed."""
     stated_rows: int = 0
     """The number of rows of every batch, where its maker fixed it; 0 for any, or where it isn't stated."""
+    scales_by_batch: bool = False
+    """Whether its 8-bit scales are of all numbers of a batch, so that rows change each other's answers."""
     runs_alone: bool = False
     """Whether every row is served alone, so that the graph need not hold for more."""
     unbatched: Collection[str] = frozenset()
@@ -87,15 +91,19 @@ class SourceModel(Protocol):
 def match_inputs(source: SourceModel, arrays: Arrays) -> dict[str, str]:
     """Return the source's input for each of the handler's tensors, by name, in the source's order.
 
-    Where both have one input, their names may differ. DefinitionError lists every other difference of names, and of
+    Where both have one input, alone or beside a mask, their names may differ. DefinitionError lists every other difference of names, and of
     ranks, sizes and types where the source states them.
     """
     known = {spec.name: spec for spec in source.inputs}
     required = [spec.name for spec in source.inputs if spec.required]
     if not known:
         return {name: name for name in arrays}
-    if len(arrays) == 1 and not set(arrays) & set(known) and len(required or known) == 1:
-        matched = {next(iter(arrays)): (required or list(known))[0]}
+    mains = [name for name in arrays if name != MASK]
+    own_mains = [name for name in required or known if name != MASK]
+    masks_fit = (MASK not in arrays or MASK in known) and (MASK in arrays or MASK not in required)
+    if len(mains) == len(own_mains) == 1 and mains[0] not in known and masks_fit:
+        names = {own: mains[0] if own == own_mains[0] else own for own in known}
+        matched = {name: own for own, name in names.items() if name in arrays}
     else:
         _check_names(source, list(arrays), list(known), required)
         matched = {name: name for name in known if name in arrays}

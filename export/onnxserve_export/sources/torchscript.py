@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
 from .graph_edit import keep_outputs
+from .module_outputs import named_tensors
 from .source import InputSpec, match_inputs, output_names
 from .torch_graph import OPSET
 from .torch_source import TorchSource
@@ -42,6 +43,26 @@ def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = F
     return ScriptSource(module, outputs)
 
 
+class FlatOutputs(torch.nn.Module):
+    """A module that gives the tensors of another one as a tuple."""
+
+    def __init__(self, module: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *arguments: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the tensors in the order of their names."""
+        return tuple(named_tensors(self.module(*arguments)).values())
+
+
+def flat(module: torch.jit.ScriptModule, arguments: tuple[torch.Tensor, ...]) -> torch.jit.ScriptModule:
+    """Return a module that gives a tuple in place of a mapping, which no graph has; scripted parts stay scripted."""
+    with torch.inference_mode():
+        if not isinstance(module(*arguments), Mapping):
+            return module
+    return torch.jit.trace(FlatOutputs(module), arguments, check_trace=False)
+
+
 class ScriptSource(TorchSource):
     """A scripted or traced module. A traced one may have sizes baked in, which the step verify finds."""
 
@@ -65,13 +86,13 @@ class ScriptSource(TorchSource):
         matched = match_inputs(self, example)
         names, outputs = list(matched), output_names(self.output_names(example), example)
         free = {name: {0: "batch"} | axes.get(name, {}) for name in names} | {name: {0: "batch"} for name in outputs}
-        buffer: Any = io.BytesIO()
+        arguments, buffer = tuple(torch.from_numpy(example[name]) for name in names), io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    self.module,
-                    tuple(torch.from_numpy(example[name]) for name in names),
+                    flat(self.module, arguments),
+                    arguments,
                     buffer,
                     dynamo=False,
                     opset_version=OPSET,

@@ -50,7 +50,9 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     """How an image gets `height` and `width`: stretched; scaled by its shorter side, then cut to the middle; or scaled
     by its longer side, between two bars."""
     shorter_side: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Length of the shorter side before the cut, for `crop`; 0 for the shortest that covers the cut [pixels]."""
+    """Length of the shorter side before the cut, for `crop`; 0 for the shortest that covers the cut [pixels].
+
+    With `stretch`, the image becomes a square of this side, of which the middle is cut; 0 for no cut."""
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     """Pillow's filter for scaling; all but `nearest` smooth when they reduce."""
     bars: Colour = 114
@@ -99,8 +101,8 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     def _cut_faults(self) -> Iterator[str]:
         if not self.shorter_side:
             return
-        if self.resize != "crop":
-            yield f'shorter_side needs resize = "crop", got "{self.resize}"'
+        if self.resize == "letterbox":
+            yield 'shorter_side needs resize = "crop" or "stretch", got "letterbox"'
         if self.shorter_side < max(self.height, self.width):
             yield f"shorter_side = {self.shorter_side} is less than the cut, {self.width} x {self.height}"
         if self.shorter_side**2 > self.max_pixels:

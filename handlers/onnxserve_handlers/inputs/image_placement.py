@@ -32,18 +32,26 @@ class Placement(NamedTuple):
 
 
 def place(source: Size, target: Size, resize: Literal["stretch", "crop", "letterbox"], shorter: int = 0) -> Placement:
-    """Return where an image lies; `shorter` is the length of its shorter side before a cut, 0 for the least."""
+    """Return where an image lies; `shorter` is the length of its shorter side before a cut, 0 for the least.
+
+    An image that is stretched becomes a square of that side before the cut, or with 0 exactly the target.
+    """
     if resize == "stretch":
-        return Placement(*target, 0, 0)
+        return cut_middle((shorter, shorter) if shorter else target, target)
     ratios = [Fraction(after, before) for before, after in zip(source, target, strict=True)]
     if resize == "crop":
         # Whole pixels as torchvision's Resize and CenterCrop choose them.
         factor = max(*ratios, Fraction(shorter, min(source)))
-        width, height = (int(side * factor) for side in source)
-        return Placement(width, height, -round((width - target[0]) / 2), -round((height - target[1]) / 2))
+        return cut_middle((int(source[0] * factor), int(source[1] * factor)), target)
     factor = min(ratios)
     width, height = (max(1, round(side * factor)) for side in source)
     return Placement(width, height, (target[0] - width) // 2, (target[1] - height) // 2)
+
+
+def cut_middle(scaled: Size, target: Size) -> Placement:
+    """Return where a scaled image lies whose middle is the graph's image, as torchvision's CenterCrop chooses it."""
+    left, top = (-round((side - kept) / 2) for side, kept in zip(scaled, target, strict=True))
+    return Placement(*scaled, left, top)
 
 
 def frames(origins: Sequence[Any] | None) -> list[Frame] | None:

@@ -40,7 +40,7 @@ def test_a_classifier_of_texts_has_labels_in_the_order_of_its_outputs(tmp_path):
     outline = outline_of(write_pretrained(tmp_path, BERT | LABELS, **TOKENIZER))
     outline.check()
     assert fields(outline, "input") == {"kind": "text", "max_tokens": 128}
-    assert fields(outline, "output") == {"task": "classification", "labels": ["bad", "good"]}
+    assert fields(outline, "output") == {"task": "classification", "activation": "softmax", "labels": ["bad", "good"]}
     assert outline.get("source_outputs") == ["logits"]
 
 
@@ -52,7 +52,8 @@ def test_labels_of_a_premise_and_a_hypothesis_mean_pairs(tmp_path):
 
 def test_several_labels_at_once_and_values_are_told_by_the_problem_type(tmp_path):
     multilabel = BERT | LABELS | {"problem_type": "multi_label_classification"}
-    assert outline_of(write_pretrained(tmp_path / "a", multilabel, **TOKENIZER)).get("output.task") == "multilabel"
+    outline = outline_of(write_pretrained(tmp_path / "a", multilabel, **TOKENIZER))
+    assert (outline.get("output.task"), outline.get("output.activation")) == ("multilabel", "sigmoid")
     value = BERT | {"id2label": {"0": "LABEL_0"}, "problem_type": "regression"}
     assert outline_of(write_pretrained(tmp_path / "b", value, **TOKENIZER)).get("output.task") == "regression"
 
@@ -96,8 +97,28 @@ def test_sentence_transformers_pool_and_normalise_as_their_modules_say(tmp_path)
 
 def test_a_model_without_a_head_is_asked_how_it_pools(tmp_path):
     folder = write_pretrained(tmp_path, BERT | {"architectures": ["BertModel"]}, **TOKENIZER)
-    with pytest.raises(DefinitionError, match=r"output\.pooling: how vectors of tokens become one"):
+    with pytest.raises(DefinitionError, match=r"output\.pooling: how vectors of tokens"):
         outline_of(folder).check()
+
+
+@pytest.mark.parametrize(
+    ("processor", "kind"),
+    [(VIT, "image"), ({"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 8000}, "audio")],
+)
+def test_a_model_without_a_head_has_rows_of_the_kind_of_its_processor(tmp_path, processor, kind):
+    folder = write_pretrained(tmp_path, {"architectures": ["AnyModel"]}, preprocessor_config=processor)
+    with pytest.raises(DefinitionError, match=r"output\.pooling"):
+        outline_of(folder).check()
+    outline = outline_of(folder, output__pooling="mean")
+    outline.check()
+    assert (outline.get("input.kind"), outline.get("output.task")) == (kind, "embedding")
+
+
+def test_a_task_without_labels_gets_none_of_a_classifiers(tmp_path):
+    folder = write_pretrained(tmp_path, BERT | LABELS, **TOKENIZER)
+    outline = outline_of(folder, output__task="embedding")
+    outline.check()
+    assert outline.get("output.labels") is None
 
 
 def test_an_image_processor_that_stretches_is_read(tmp_path):
@@ -145,6 +166,21 @@ def test_a_sound_classifier_has_the_rate_of_its_extractor(tmp_path):
     outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=extractor))
     assert fields(outline, "input") == {"kind": "audio", "sample_rate": 8000, "normalise": True}
     assert outline.get("output.labels") == ["bad", "good"]
+
+
+@pytest.mark.parametrize(("norm", "mask"), [("layer", True), ("group", None)])
+def test_a_mask_is_given_where_it_hides_the_padding(tmp_path, norm, mask):
+    config = LABELS | {"architectures": ["WavLMForSequenceClassification"], "feat_extract_norm": norm}
+    extractor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "return_attention_mask": True}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config={"sampling_rate": 8000} | extractor))
+    assert outline.get("input.mask") is mask
+
+
+def test_an_extractor_that_is_not_taken_is_named_where_a_sequence_classifier_has_it(tmp_path):
+    config = LABELS | {"architectures": ["Wav2Vec2BertForSequenceClassification"]}
+    extractor = {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "sampling_rate": 16000}
+    with pytest.raises(DefinitionError, match="SeamlessM4TFeatureExtractor isn't taken"):
+        outline_of(write_pretrained(tmp_path, config, preprocessor_config=extractor))
 
 
 @pytest.mark.parametrize(
@@ -217,14 +253,34 @@ def image_outline(folder: Path, processor: dict[str, Any]) -> Outline:
         ({"do_resize": False}, "do_resize is off"),
         ({"keep_aspect_ratio": True}, "keep their proportions"),
         ({"resample": 5}, "resample = 5 is a filter that isn't taken"),
-        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, "mean and std must include it"),
-        ({"rescale_offset": True}, "mean and std must include it"),
+        ({"rescale_factor": None}, "rescale_factor = None isn't a positive number"),
         ({"image_std": None}, "has no image_mean and image_std"),
     ],
 )
 def test_preprocessing_that_no_field_says_is_asked_for(tmp_path, change, why):
     with pytest.raises(DefinitionError, match=why):
         image_outline(tmp_path, VIT | change).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "mean", "std"),
+    [
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True}, [191.25, 178.5, 165.75], [25.5, 25.5, 25.5]),
+        ({"rescale_offset": True, "do_normalize": False}, 255.0, 255.0),
+        ({"do_rescale": False, "image_mean": [127.0], "image_std": [64.0]}, [127.0], [64.0]),
+    ],
+)
+def test_a_processor_that_multiplies_pixels_otherwise_has_mean_and_std_of_whole_pixels(tmp_path, change, mean, std):
+    facts = fields(image_outline(tmp_path, VIT | change), "input")
+    assert facts["pixel_max"] == 255
+    assert facts["mean"] == pytest.approx(mean)
+    assert facts["std"] == pytest.approx(std)
+
+
+def test_a_processor_that_stretches_to_a_square_and_cuts_its_middle_is_read(tmp_path):
+    deit = VIT | {"size": {"height": 256, "width": 256}, "do_center_crop": True, "crop_size": 224}
+    facts = fields(image_outline(tmp_path, deit), "input")
+    assert (facts["resize"], facts["shorter_side"], facts["height"], facts["width"]) == ("stretch", 256, 224, 224)
 
 
 def test_a_size_that_is_a_number_is_both_sides(tmp_path):

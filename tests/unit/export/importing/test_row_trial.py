@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnxserve.errors import DefinitionError
 from onnxserve_export.arrays import Arrays
 from onnxserve_export.importing.outline import Fact, Outline
 from onnxserve_export.importing.row_trial import read_rows, shapes_of, takes_one_row
-from onnxserve_export.sources import SourceModel
+from onnxserve_export.sources import InputSpec, SourceModel
 
 
 class Tried(SourceModel):
     """A source whose answer is a function of its only tensor."""
 
     name = summary = free_axis_fix = "tried"
-    inputs = ()
+    inputs: tuple[InputSpec, ...] = ()
 
     def __init__(self, answer: Any, stated_rows: int = 0) -> None:
         self._answer, self.stated_rows = answer, stated_rows
@@ -60,6 +61,30 @@ def test_rows_run_alone_if_two_together_are_not_answered(answer, stated, alone):
     outline.add("input.tensors", [{"name": "x", "dtype": "float32", "shape": [6]}], "")
     read_rows(outline, Tried(answer, stated))
     assert outline.get("serve.batch_size") == (1 if alone else None)
+
+
+def of_eight(array: np.ndarray) -> np.ndarray:
+    return array.reshape(8, 6)
+
+
+@pytest.mark.parametrize("answer", [of_eight, lambda x: x.max(0, keepdims=True)])
+def test_a_first_axis_of_another_fixed_size_is_refused_with_both_ways_out(answer):
+    outline = Outline("net", {"input.kind": Fact("tensors", "")})
+    outline.add("input.tensors", [{"name": "x", "dtype": "float32", "shape": [6]}], "")
+    source = Tried(answer, stated_rows=8)
+    source.inputs = (InputSpec("x", dtype="float32", shape=("batch", 6)),)
+    with pytest.raises(DefinitionError, match="first axis of its inputs has 8 places") as refusal:
+        read_rows(outline, source)
+    assert "if it belongs to each row: --tensor x=float32[8,6]" in refusal.value.fix
+    read_rows(outline, Tried(lambda x: x * 2, stated_rows=8))
+    assert outline.get("serve.batch_size") is None
+
+
+def test_rows_whose_scales_are_those_of_their_batch_run_alone():
+    outline, source = Outline("net", {"input.kind": Fact("text", "")}), Tried(lambda x: x)
+    source.scales_by_batch = True
+    read_rows(outline, source)
+    assert outline.get("serve.batch_size") == 1
 
 
 def test_nothing_is_tried_where_sizes_or_numbers_are_unknown():

@@ -4,7 +4,7 @@ import pytest
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.importing.outline import Outline
-from onnxserve_export.importing.triton import read_triton
+from onnxserve_export.importing.triton import describes_inputs, read_triton
 from onnxserve_export.sources.triton_repository import open_triton
 from tests.helpers.artefacts import CONFIG, write_triton
 
@@ -47,13 +47,22 @@ def test_without_a_batch_of_triton_the_first_size_is_the_batch(tmp_path):
         ('backend: "onnxruntime"', 'backend: "python"', "backend 'python' isn't taken"),
         ('backend: "onnxruntime"', 'platform: "ensemble"', "an ensemble has no graph of its own"),
         ('backend: "onnxruntime"', 'backend: "pytorch"', "no version of it has model.pt"),
-        ("TYPE_FP32 dims: [ 3 ]", "TYPE_STRING dims: [ 3 ]", "input x is STRING"),
     ],
 )
 def test_what_needs_code_or_has_no_numbers_is_refused_by_name(tmp_path, old, new, message):
     write_triton(tmp_path, CONFIG.replace(old, new))
     with pytest.raises(DefinitionError, match=message):
         read_triton(Outline("repository", {}), open_triton(tmp_path))
+
+
+@pytest.mark.parametrize("inputs", ["", 'input [ { name: "x" data_type: TYPE_STRING dims: [ 1 ] } ]'])
+def test_inputs_that_triton_would_read_from_the_graph_are_left_to_it(tmp_path, inputs):
+    known = 'input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]'
+    outline, model = Outline("repository", {}), open_triton(write_triton(tmp_path, CONFIG.replace(known, inputs)))
+    read_triton(outline, model)
+    assert not describes_inputs(model)
+    assert outline.get("input.kind") is None
+    assert outline.get("output.labels") == ["low", "high"]
 
 
 def test_of_several_models_one_is_to_be_named(tmp_path):

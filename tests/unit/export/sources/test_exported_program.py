@@ -73,3 +73,36 @@ def test_a_program_is_not_read_without_trust(net, tmp_path):
     ) as caught:
         open_source("net.pt2", tmp_path, {})
     assert caught.value.fix.startswith("--trust")
+
+
+class Part(torch.nn.Module):
+    def forward(self, tensors: dict[str, torch.Tensor], count: int) -> torch.Tensor:
+        return tensors["x"][:, :count] - tensors["y"][:, :count]
+
+
+def test_a_program_is_called_with_the_structure_and_the_constants_of_its_export(tmp_path):
+    free = {0: torch.export.Dim.DYNAMIC}
+    x, y = example(3)
+    program = torch.export.export(Part(), ({"x": x, "y": y}, 2), dynamic_shapes=({"x": free, "y": free}, None))
+    torch.export.save(program, tmp_path / "net.pt2")
+    model = open_source("net.pt2", tmp_path, {}, trust=True)
+    names = [spec.name for spec in model.inputs]
+
+    def given(count: int) -> dict[str, np.ndarray]:
+        return dict(zip(names, (rows(count)["x"], rows(count)["y"]), strict=True))
+
+    np.testing.assert_allclose(model.run(given(5))["output_0"], (rows(5)["x"] - rows(5)["y"])[:, :2], rtol=1e-6)
+    check_graph(model, given(3), {}, [given(2), given(7)], tmp_path)
+
+
+def test_an_input_without_axes_has_none_for_the_batch(tmp_path):
+    class Scaled(torch.nn.Module):
+        def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+            return x * scale
+
+    free = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(Scaled(), (example(3)[0], torch.tensor(2.0)), dynamic_shapes=(free, None))
+    torch.export.save(program, tmp_path / "net.pt2")
+    model = open_source("net.pt2", tmp_path, {}, trust=True)
+    with pytest.raises(DefinitionError, match=r"scale has shape \(2,\), \(\) is expected"):
+        model.run({"x": rows(2)["x"], "scale": np.ones(2, np.float32)})

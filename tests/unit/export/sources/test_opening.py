@@ -18,7 +18,10 @@ def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path, name, messag
 
 @pytest.mark.parametrize(
     ("name", "message", "fix"),
-    [("net.py", "net.py is code", "net.py:FUNCTION"), ("net.safetensors", "has weights alone", "config.json")],
+    [
+        ("net.py", "net.py is code", "net.py:FUNCTION"),
+        ("net.safetensors", "has weights without their model", "config.json"),
+    ],
 )
 def test_a_part_of_a_model_is_refused_with_what_to_give_in_its_place(tmp_path, name, message, fix):
     (tmp_path / name).write_bytes(b"")
@@ -47,3 +50,10 @@ def test_code_lies_in_the_models_folder(tmp_path, reference):
     (tmp_path / "net").mkdir()
     with pytest.raises(DefinitionError, match="there is no file"):
         open_source(reference, tmp_path / "net", {})
+
+
+def test_a_pointer_of_git_lfs_is_named_with_how_to_fetch_its_file(tmp_path):
+    (tmp_path / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:46\nsize 9\n")
+    with pytest.raises(DefinitionError, match="pointer of Git LFS") as refusal:
+        open_source("model.onnx", tmp_path, {})
+    assert "git lfs pull" in refusal.value.fix

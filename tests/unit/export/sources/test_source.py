@@ -35,6 +35,17 @@ def test_the_only_tensor_is_the_only_input_whatever_their_names():
     assert match_inputs(Fake(InputSpec("x"), optional), {"features": ROWS}) == {"features": "x"}
 
 
+def test_the_only_tensor_beside_a_mask_is_the_only_input_beside_one():
+    mask = InputSpec("attention_mask", required=False)
+    sounds = {"audio": ROWS, "attention_mask": ROWS}
+    expected = {"audio": "input_values", "attention_mask": "attention_mask"}
+    assert match_inputs(Fake(InputSpec("input_values"), mask), sounds) == expected
+    with pytest.raises(DefinitionError, match=r"gives \['audio', 'attention_mask'\], which the model doesn't take"):
+        match_inputs(Fake(InputSpec("input_values")), sounds)
+    with pytest.raises(DefinitionError, match=r"wants \['input_values', 'attention_mask'\]"):
+        match_inputs(Fake(InputSpec("input_values"), InputSpec("attention_mask")), {"audio": ROWS})
+
+
 def test_several_inputs_are_matched_by_name_in_the_models_order():
     model = Fake(InputSpec("ids"), InputSpec("mask"), InputSpec("types", required=False))
     assert list(match_inputs(model, {"mask": ROWS, "ids": ROWS})) == ["ids", "mask"]

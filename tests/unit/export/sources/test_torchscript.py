@@ -35,3 +35,21 @@ def test_a_state_dict_is_no_model_and_the_remedy_says_so(net, tmp_path):
     with pytest.raises(DefinitionError, match=r"net\.pt is not TorchScript") as caught:
         open_source("net.pt", tmp_path, {})
     assert "model.py:load" in caught.value.fix
+
+
+class Named(Net):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        both = self.layer(x + y)
+        if both.sum() > 0:  # a branch, which a trace would lose
+            both = both * 2
+        return {"both": both, "sum": both.sum(1)}
+
+
+@pytest.mark.parametrize("chosen", [(), ("sum",)])
+def test_a_module_that_gives_a_mapping_is_served(tmp_path, chosen):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(Named().eval()), str(tmp_path / "net.pt"))
+    model = open_source("net.pt", tmp_path, {}, chosen)
+    assert list(model.run(rows(2))) == list(chosen or ("both", "sum"))
+    check_graph(model, rows(3), {}, [rows(2), rows(7)], tmp_path)

@@ -70,7 +70,7 @@ def test_a_letterbox_keeps_the_whole_image_between_bars():
         ({"pixel_max": 1}, "mean = 127 is beyond pixel_max = 1"),
         ({"bars": (1, 2)}, "bars has 2 numbers"),
         ({"channels": 1, "channel_order": "BGR"}, "needs channels = 3"),
-        ({"shorter_side": 9}, 'shorter_side needs resize = "crop"'),
+        ({"shorter_side": 9, "resize": "letterbox"}, 'shorter_side needs resize = "crop" or "stretch"'),
         ({"shorter_side": 3, "resize": "crop"}, "shorter_side = 3 is less than the cut, 6 x 4"),
         ({"shorter_side": 20, "resize": "crop", "max_pixels": 99}, "max_pixels = 99 is less than shorter_side squared"),
     ],

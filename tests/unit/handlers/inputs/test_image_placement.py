@@ -17,6 +17,7 @@ sizes = st.tuples(sides, sides)
     ("source", "resize", "shorter", "expected"),
     [
         ((30, 20), "stretch", 0, (8, 6, 0, 0)),
+        ((30, 20), "stretch", 12, (12, 12, -2, -3)),
         ((30, 20), "crop", 0, (9, 6, 0, 0)),
         ((32, 16), "crop", 0, (12, 6, -2, 0)),
         ((32, 16), "crop", 10, (20, 10, -6, -2)),
