@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import NamedTuple
 
 from onnxserve.definition import Definition
+from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import DefinitionError
 
 # Names that a column of one value a row may have, as `golden.jsonl` and `onnxserve batch` know them.
@@ -37,7 +39,9 @@ def choose_columns(available: Sequence[str], definition: Definition, where: str)
             )
         _check_present(named or table, available, where)
         return Columns(named or table, table, labels, is_table=definition.input.numeric)
-    inputs = named or _inputs([name for name in available if name not in labels], where, definition)
+    inputs = named or _inputs(
+        [name for name in available if name not in labels], where, definition, labelled=bool(labels)
+    )
     _check_present(inputs, available, where)
     return Columns(inputs, inputs, labels, is_table=False)
 
@@ -59,18 +63,31 @@ def _labels(available: Sequence[str], definition: Definition, where: str) -> tup
     return labels
 
 
-def _inputs(rest: Sequence[str], where: str, definition: Definition) -> tuple[str, ...]:
+def _inputs(rest: Sequence[str], where: str, definition: Definition, *, labelled: bool) -> tuple[str, ...]:
     single = [name for name in SINGLE if name in rest][:1]
     if single or len(rest) == 1:
         return tuple(single or rest)
-    fix = 'say which is which in [rows] of model.toml, beside `location`: input = ["COLUMN"], label = "COLUMN"'
+    if not rest:
+        raise DefinitionError("there is no column but the label", where=where, fix="add a column with the input")
+    fix = f"say which is which: {choice_of(rest, labelled=labelled)}"
     if definition.input.kind == "text":
-        fix += '; a row of two texts has input = ["COLUMN", "COLUMN"], and [input] has pairs = true'
-    raise DefinitionError(
-        f"several columns may be the input: {', '.join(rest[:SHOWN])}" if rest else "there is no column but the label",
-        where=where,
-        fix=fix,
-    )
+        both = literal(list(rest[:2]))
+        fix += f"; a row of two texts has --set 'rows.input={both}' --set input.pairs=true"
+    what = f"several columns may be the input: {', '.join(rest[:SHOWN])}"
+    raise DefinitionError(what, where=where, fix=fix)
+
+
+def choice_of(columns: Sequence[str], *, labelled: bool) -> str:
+    """Return how to name the columns of the input and the label, with some that are there.
+
+    `labelled` is whether a column is known to be the label.
+    """
+    values = {"input": literal(list(columns[:1]))}
+    if not labelled and len(columns) > 1:
+        values["label"] = literal(columns[1])
+    options = " ".join(f"--set {quote(f'rows.{name}={value}')}" for name, value in values.items())
+    lines = ", ".join(f"{name} = {value}" for name, value in values.items())
+    return f"such as {options} of an import, or {lines} in [rows] of model.toml, beside `location`"
 
 
 def _check_present(names: Sequence[str], available: Sequence[str], where: str) -> None:
@@ -78,5 +95,5 @@ def _check_present(names: Sequence[str], available: Sequence[str], where: str) -
         raise DefinitionError(
             f"missing columns: {', '.join(missing[:SHOWN])}",
             where=where,
-            fix=f"it has {', '.join(available[:SHOWN])}; [rows] input and label say which is which",
+            fix=f"it has {', '.join(available[:SHOWN])}; say which is which: {choice_of(available, labelled=False)}",
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.sources import InputSpec
 from onnxserve_export.sources.pbtxt import Message
 from onnxserve_export.sources.triton_repository import CONFIG, TritonModel, first, plain_name, read_text
 from onnxserve_handlers.signature import DATATYPES
 
-from .graph import axis_name
+from .graph import axis_name, read_pixels
 from .outline import Outline
 
 
@@ -18,13 +19,13 @@ def read_triton(outline: Outline, model: TritonModel) -> None:
     config = model.config
     outline.add("input.kind", "tensors", f"{CONFIG}: Triton's rows are tensors")
     tensors = [_tensor(value, config) for value in messages(config, "input")]
-    if tensors:
-        outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
-    for tensor in outline.get("input.tensors", []):
-        for size in tensor["shape"]:
-            if isinstance(size, str):
-                why = f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}"
-                outline.ask(f"input.limits.{size}", why)
+    match outline.get("input.kind"):
+        case "tensors":
+            _read_tensors(outline, tensors)
+        case "image":
+            read_pixels(outline, [InputSpec(tensor["name"], shape=("batch", *tensor["shape"])) for tensor in tensors])
+        case _:
+            pass
     _read_outputs(outline, model)
     if batch := number(config, "max_batch_size"):
         outline.add("serve.batch_size", batch, f"{CONFIG}: max_batch_size")
@@ -34,6 +35,17 @@ def read_triton(outline: Outline, model: TritonModel) -> None:
     workers = sum(number(group, "count") or 1 for group in messages(config, "instance_group"))
     if workers > 1:
         outline.add("serve.workers", workers, f"{CONFIG}: instance_group")
+
+
+def _read_tensors(outline: Outline, tensors: list[dict[str, Any]]) -> None:
+    """Read the inputs as they are; the limits of free axes are asked for."""
+    if tensors:
+        outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
+    for tensor in outline.get("input.tensors", []):
+        for size in tensor["shape"]:
+            if isinstance(size, str):
+                why = f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}"
+                outline.ask(f"input.limits.{size}", why)
 
 
 def _read_outputs(outline: Outline, model: TritonModel) -> None:

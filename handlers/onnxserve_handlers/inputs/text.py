@@ -51,6 +51,11 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
     row_name: ClassVar[str] = "text"
     numeric: ClassVar[bool] = False
 
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+        """Return the limit of a text."""
+        return {"max_tokens": "the longest text that the model was made for, in tokens"}
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of both texts of a pair."""
