@@ -33,6 +33,7 @@ from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
 from .outline import Outline
 from .row_trial import read_rows
+from .rows_columns import check_columns
 from .toml_text import toml_text
 from .torchserve_archive import is_torchserve, read_archive
 from .triton import read_triton
@@ -93,7 +94,9 @@ def import_model(
         outline.add("source", reference, "")
     files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
     ask_files(outline, files, folders_of(place))
-    outline.check()
+    if place_of_rows := rows.path:
+        faults.attempt(lambda: check_columns(outline, place_of_rows))
+    outline.check(faults)
     files = {**files, **given}
     check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):

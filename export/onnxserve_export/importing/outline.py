@@ -114,15 +114,18 @@ class Outline:
             table[name] = fact.value
         return document
 
-    def check(self) -> None:
-        """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing."""
-        faults = FaultList()
+    def check(self, faults: FaultList | None = None) -> None:
+        """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing.
+
+        What is in `faults` already is told with it.
+        """
+        faults = FaultList() if faults is None else faults
         check_choices(self._facts, faults)
-        faults.check()
         self.ask("input.kind", "what rows are")
         self.ask("output.task", "what predictions are")
-        if not self._gaps.keys() & {"input.kind", "output.task"}:
+        if self.get("input.kind") in KINDS:
             self._check_options("input", input_kind(self.get("input.kind")).input_options, faults)
+        if self.get("output.task") in TASKS:
             self._check_options("output", task_class(self.get("output.task")).output_options, faults)
         if missing := {field: gap for field, gap in self._gaps.items() if field not in self._facts}:
             faults.add(_missing(missing, self.source))

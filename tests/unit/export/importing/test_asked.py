@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.errors import DefinitionError
+from onnxserve.errors import DefinitionError, StepFailed
 from onnxserve_export.importing import ImportOptions, import_model
 from tests.helpers.artefacts import CONFIG, write_linear, write_triton
 
@@ -101,3 +101,34 @@ def test_a_file_that_no_kind_reads_or_that_is_not_there_is_refused(tmp_path, nam
     with pytest.raises(DefinitionError, match=message) as refusal:
         document(source, tmp_path, files=(tmp_path / "nowhere" / name,))
     assert refusal.value.where == f"--file {tmp_path / 'nowhere' / name}"
+
+
+def test_columns_of_rows_that_fit_nothing_are_told_beside_what_is_missing_and_nothing_is_written(tmp_path):
+    (tmp_path / "rows.csv").write_text("review,stars\ngood,5\n")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    source, rows = write_linear(tmp_path / "net.onnx"), str(tmp_path / "rows.csv")
+    with pytest.raises(StepFailed, match="2 things are wrong") as refusal:
+        document(source, tmp_path, kind="text", task="raw", rows=rows)
+    text = str(refusal.value)
+    assert "several columns may be the input: review, stars" in text
+    assert """--set 'rows.input=["review"]' --set 'rows.label="stars"' of an import""" in text
+    assert "--set input.max_tokens=VALUE" in text
+    assert not (tmp_path / "models").exists()
+    fields = ("input.max_tokens=8", 'rows.input=["review"]', 'rows.label="stars"')
+    assert document(source, tmp_path, kind="text", task="raw", rows=rows, fields=fields)["rows"]["label"] == "stars"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", "a,c\n1,2\n", "missing columns: b"),
+        ("rows.xlsx", "PK", "unknown kind of file"),
+        ("rows.jsonl", "[1, 2]\n", "the first row isn't an object"),
+    ],
+)
+def test_rows_that_an_export_would_refuse_by_their_columns_are_refused_at_once(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    source = write_linear(tmp_path / "net.onnx")
+    with pytest.raises(DefinitionError, match=message):
+        document(source, tmp_path, columns="a,b", rows=str(tmp_path / name))
+    assert not (tmp_path / "models").exists()
