@@ -33,7 +33,7 @@ class CheckFailed(OnnxserveError):
     """A proof failed; the error has the step, what was measured, what was allowed, and what to try."""
 
     def __init__(self, step: str, measured: str, allowed: str, *, fix: str, where: str = "") -> None:
-        super().__init__(f"{step}: measured {measured}, allowed {allowed}", where=where, fix=fix)
+        super().__init__(f"{step}: {measured}; allowed: {allowed}", where=where, fix=fix)
         self.step = step
         self.measured = measured
         self.allowed = allowed

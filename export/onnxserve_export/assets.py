@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,23 @@ def files_of(definition: Definition) -> tuple[str, ...]:
     return input_kind(definition.input.kind, features=definition.features is not None).files
 
 
+def folders_of(source: Path | None) -> list[Path]:
+    """Return the folders in which a source's files are looked for.
+
+    They are its own and those in it, or those of its file and of the files that describe it.
+    """
+    if source is None:
+        return []
+    if source.is_dir():
+        return [source, *sorted(path for path in source.iterdir() if path.is_dir())]
+    return [source.parent, *filter(None, [description_of(source)])]
+
+
+def place_of(name: str, folders: Iterable[Path]) -> Path | None:
+    """Return the first folder's file of a name; None if no folder has one."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
 def read_assets(definition: Definition, source: Path | None, offered: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files by name: those of `assets`, or those of the kind beside model.toml or in the source's folder.
 
@@ -28,13 +45,8 @@ def read_assets(definition: Definition, source: Path | None, offered: Mapping[st
     if definition.assets:
         assets = call_function(definition.assets, definition.folder, **offered)
         return {str(name): bytes(content) for name, content in dict(assets).items()}
-    folders = [definition.folder]
-    if source is not None and source.is_dir():
-        folders += [source, *sorted(path for path in source.iterdir() if path.is_dir())]
-    elif source is not None:
-        folders += [source.parent, *filter(None, [description_of(source)])]
-    files = files_of(definition)
-    places = {name: next((folder / name for folder in folders if (folder / name).is_file()), None) for name in files}
+    folders = [definition.folder, *folders_of(source)]
+    places = {name: place_of(name, folders) for name in files_of(definition)}
     lacking = [name for name, path in places.items() if path is None]
     if lacking and not definition.handler:
         raise DefinitionError(

@@ -80,7 +80,9 @@ def generated_golden(archive_folder: Path, definition: Definition) -> Golden:
     golden = [{"input": value, "label": None} for value in samples(archive_folder, TAKEN)]
     if not golden:
         raise DefinitionError(
-            f"there are no rows and no {FILE}", where=str(definition.folder), fix=f"write {FILE}, with {LINES}"
+            "there are no rows, and none can be generated within the signature",
+            where=str(definition.folder),
+            fix=f"give a row: --rows of an import, `rows` in model.toml, or {FILE} beside it, with {LINES}",
         )
     return golden
 

@@ -51,7 +51,8 @@ def make_plan(definition: Definition, split: Split, options: ExportOptions, hook
 
 def describe_plan(plan: Plan, definition: Definition, split: Split, hooks: TaskHooks | None = None) -> list[str]:
     """Return the lines that say how many rows the budget wants, how many there are, and what they allow."""
-    lines = [f"{split.total} rows: " + ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items())]
+    parts = ", ".join(f"{name} {len(subset)}" for name, subset in split.subsets.items())
+    lines = [f"{split.total} rows: {parts}" if split.total else "there are no rows"]
     if 0 < split.unlabelled < split.total:
         lines.append(f"{split.unlabelled} rows have no label, so agreement with the source is certified, not accuracy")
     if split.ranks and hooks:
@@ -77,9 +78,10 @@ def _wants(plan: Plan, definition: Definition, split: Split, hooks: TaskHooks | 
         return f"quantise.{field} = {budget:g}: no number of rows certifies that nothing is ever lost"
     what = "labelled rows" if accuracy and split.queries is None else unit
     of_all = f" of {split.total}" if split.queries is None else ""
+    there = f"{plan.certify}{of_all}" if split.total else "none"
     return (
         f"quantise.{field} = {budget:g} wants {plan.needed} certify {unit}, about {plan.wanted} {what} in all, for a "
-        f"variant that changes no answer, and more for others; there are {plan.certify}{of_all}"
+        f"variant that changes no answer, and more for others; there are {there}"
     )
 
 
@@ -93,7 +95,7 @@ def check_plan(state: ExportState) -> None:
         reason = f"{what}: {split.total} rows, {certify} to certify with"
         raise CheckFailed("rows", reason, wanted_rows(plan, split.unit), fix=advice(state), where=state.rows_place)
     if not split.total and not (state.options.unproven or state.options.draft):
-        reason = "0 rows: without one nothing shows that the graph answers as its source does"
+        reason = "there are no rows, and without one nothing shows that the graph answers as its source does"
         raise CheckFailed("rows", reason, "at least 1", fix=advice(state), where=state.rows_place)
 
 

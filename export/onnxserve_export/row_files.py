@@ -22,7 +22,7 @@ from onnxserve.definition import Definition
 from onnxserve.errors import BatchError, DefinitionError
 
 from .plain_values import plain_value
-from .row_columns import Columns, choose_columns
+from .row_columns import Columns, Wanted, choose_columns
 from .row_faults import RowFault, unreadable
 
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
@@ -41,7 +41,7 @@ def read_files(files: Sequence[Source], definition: Definition) -> Iterator[tupl
     """Yield input and label of every row; DefinitionError with file, line and column for rows that can't be read."""
     for file in files:
         try:
-            columns = choose_columns(available_columns(file), definition, file.url)
+            columns = choose_columns(available_columns(file), Wanted.of(definition), file.url)
             if definition.features and file.kind in ("csv", "jsonl"):
                 fix = "convert the rows to Parquet"
                 raise DefinitionError("the keys and times of a feature store need types", where=file.url, fix=fix)

@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxserve.errors import DefinitionError, OnnxserveError
 
 from .acceptance import has_own_units
-from .arrays import Arrays
+from .arrays import Array, Arrays
 from .export_state import ExportState
 from .outputs import scales_of
 from .reference import check_finite, check_repeatable
@@ -28,7 +28,7 @@ def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[Onnxser
         yield DefinitionError(error.what, where=error.where or where, fix=error.fix)
         return
     except Exception as error:  # noqa: BLE001 - whatever a user's module raises
-        yield failure(error, batches, where)
+        yield failure(error, batches, where, generated=not state.split.total)
         return
     if fault := state.task.outputs_fault(few):
         yield DefinitionError(fault, where=where, fix="give the outputs that output.task reads, or change [output]")
@@ -65,9 +65,18 @@ def _is_library(path: Path) -> bool:
     return "site-packages" in path.parts or path.is_relative_to(Path(__file__).parent)
 
 
-def failure(error: Exception, batches: list[Arrays], where: str) -> OnnxserveError:
-    """Return the fault of a module that raises, with the place in the user's own file."""
-    shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in batches[0].items())
+def described(name: str, array: Array) -> str:
+    """Return an array's name, type and shape, and the range of whole numbers, which may be places in a table."""
+    numbers = f" of {array.min()} to {array.max()}" if array.dtype.kind in "iu" and array.size else ""
+    return f"{name} {array.dtype} {list(array.shape)}{numbers}"
+
+
+def failure(error: Exception, batches: list[Arrays], where: str, *, generated: bool = False) -> OnnxserveError:
+    """Return the fault of a module that raises, with the place in the user's own file.
+
+    `generated` is whether there are no rows but those that the export made.
+    """
+    shapes = ", ".join(described(name, array) for name, array in batches[0].items())
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.endswith(".py") and not _is_library(Path(frame.filename))]
     lines = str(error).strip().splitlines()
@@ -75,4 +84,7 @@ def failure(error: Exception, batches: list[Arrays], where: str) -> OnnxserveErr
         f"the module fails on batches such as {shapes}: {type(error).__name__}: {lines[0] if lines else 'no message'}"
     )
     place = f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else where
-    return DefinitionError(what, where=place, fix="let forward take these tensors; --verbose shows the whole trace")
+    fix = "let forward take these tensors; --verbose shows the whole trace"
+    if generated:
+        fix = f"there are no rows, so these were generated within the signature: give real ones with --rows; or {fix}"
+    return DefinitionError(what, where=place, fix=fix)

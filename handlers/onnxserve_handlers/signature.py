@@ -51,6 +51,15 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """The names of a row's values, where a row has several by name; empty for other kinds."""
         return ()
 
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+        """Return the fields with a default that only a model's maker can confirm, and what each is.
+
+        An import asks for them, since a wrong one gives other answers without an error. `known` are the fields that the
+        model or the user states.
+        """
+        return {}
+
     def complete(self, required: Sequence[str], optional: Sequence[str]) -> InputOptions:  # noqa: ARG002 - a hook
         """Return the options with what the model's inputs decide, by the names that it requires or may get."""
         return self
@@ -83,6 +92,11 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     logit_activation: ClassVar[str] = ""
     # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
     tensors: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+        """Return the fields that an import asks for, as `InputOptions.asked` does."""
+        return {}
 
 
 @dataclass(frozen=True)

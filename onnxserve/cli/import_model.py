@@ -47,9 +47,9 @@ def import_model(  # noqa: PLR0913 - each is a flag
         "models"
     ),
     kind: Annotated[
-        str, typer.Option(help="The kind of input, such as text or image, if the model doesn't tell it.")
+        str, typer.Option(help="The kind of input, such as text or image, if the model doesn't state it.")
     ] = "",
-    task: Annotated[str, typer.Option(help="The task, such as classification, if the model doesn't tell it.")] = "",
+    task: Annotated[str, typer.Option(help="The task, such as classification, if the model doesn't state it.")] = "",
     labels: Annotated[
         str, typer.Option(help="The labels with commas between them, or a file with one on each line.")
     ] = "",
@@ -67,6 +67,10 @@ def import_model(  # noqa: PLR0913 - each is a flag
     ] = "",
     row: Annotated[
         Path | None, typer.Option(help="An example that clients send, for an archive of TorchServe: a file.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="A file that rows need and that isn't beside the model, as PATH/tokenizer.json."),
     ] = None,
     version: Annotated[str, typer.Option(help="The version of the model. Default: 1.0.0.")] = "",
     store: Store = Path("model_store"),
@@ -92,7 +96,18 @@ def import_model(  # noqa: PLR0913 - each is a flag
         from onnxserve_export.importing import import_model as write_folder
         from onnxserve_export.options import ExportOptions
     answers = ImportOptions(
-        kind, task, labels, columns, rows, version, tuple(tensor or ()), tuple(fields or ()), row, trust, offline
+        kind,
+        task,
+        labels,
+        columns,
+        rows,
+        version,
+        tuple(tensor or ()),
+        tuple(fields or ()),
+        row,
+        tuple(files or ()),
+        trust,
+        offline,
     )
     imported = write_folder(source, name, models, answers, lambda line: console.print(line, markup=False))
     for line in lines_of(imported):
@@ -109,7 +124,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
             imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
         )
     except OnnxserveError:
-        console.print(f"{imported.folder} stays: change its model.toml, and run {command}", markup=False)
+        console.print(stays_line(imported.folder, command), markup=False)
         raise
     document |= {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show_lines(
@@ -119,6 +134,14 @@ def import_model(  # noqa: PLR0913 - each is a flag
         f"then: onnxserve serve, or onnxserve release register {quote(str(work.archive))}",
         f"after a change of {imported.folder / 'model.toml'}: {command}",
         as_json=as_json,
+    )
+
+
+def stays_line(folder: Path, command: str) -> str:
+    """Return what to do with the folder of an import whose export failed."""
+    return (
+        f"{folder} stays: import it again with other options, which replaces it while nobody changes it; or change its "
+        f"model.toml, and run {command}"
     )
 
 

@@ -76,12 +76,17 @@ def read_texts(folder: Path) -> dict[str, str]:
     return {file.name.removesuffix(SUFFIX): file.read_text(encoding="utf-8") for file in files}
 
 
-def new_folder(models: Path, name: str) -> Path:
-    """Return the path of a new model's folder; DefinitionError for a bad name, or if the model exists."""
+def check_name(name: str) -> None:
+    """Raise DefinitionError for a bad name of a model."""
     if not NAME.fullmatch(name):
         raise DefinitionError(
             f"{name!r} isn't a valid model name", fix="letters, digits, '_', '-' and '.', as in a URL"
         )
+
+
+def new_folder(models: Path, name: str) -> Path:
+    """Return the path of a new model's folder; DefinitionError for a bad name, or if the model exists."""
+    check_name(name)
     folder = models / name
     if folder.exists():
         fix = f"choose another name; change {folder / 'model.toml'}, and run onnxserve export {quote(str(folder))}; or "

@@ -37,10 +37,6 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
             read_tensors(outline, source.inputs, source.name)
         case "image":
             read_pixels(outline, source.inputs)
-        case "audio":
-            outline.ask("input.sample_rate", "the rate that the model was trained at [Hz], such as 16000")
-        case "text":
-            outline.ask("input.max_tokens", "the longest text that the model was made for, in tokens")
         case "table" if are_columns(source.inputs):
             read_columns(outline, source.inputs)
         case _:
@@ -85,7 +81,7 @@ def axis_name(text: str) -> str:
 
 
 def read_pixels(outline: Outline, inputs: Sequence[InputSpec]) -> None:
-    """Read the size of images from an input (batch, channels, height, width); what pixels become is asked for."""
+    """Read the size of images from an input (batch, channels, height, width), or ask for it where it is free."""
     shapes = [spec.shape for spec in inputs if spec.shape is not None]
     axes = next((shape[1:] for shape in shapes if len(shape) == PIXELS), ())
     if not axes:
@@ -96,5 +92,3 @@ def read_pixels(outline: Outline, inputs: Sequence[InputSpec]) -> None:
             outline.add(f"input.{field}", size, "the input's shape")
     for field in ("height", "width"):
         outline.ask(f"input.{field}", "the image's size in pixels, which the graph leaves free")
-    outline.ask("input.mean", "what is subtracted from each channel, which only the model's maker knows")
-    outline.ask("input.std", "what each channel is divided by, which only the model's maker knows")

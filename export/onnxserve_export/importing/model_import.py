@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from onnxserve.definition import Definition, read_definition
+from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
 from onnxserve.locations.location import is_function, is_prediction_log, is_remote
-from onnxserve.scaffold.new import new_folder
 from onnxserve_export.acceptance import Basis, least_rows
+from onnxserve_export.assets import folders_of
 from onnxserve_export.faults import FaultList
 from onnxserve_export.plan import rows_in_all
 from onnxserve_export.significance_levels import FIRST_LEVEL
@@ -29,9 +28,12 @@ from .code_files import call_source, check_size, imported_files, names_in
 from .fitted import read_fitted
 from .fitted_gaps import read_gaps
 from .graph import read_graph
+from .imported_folder import free_folder, write_folder
+from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
 from .outline import Outline
 from .row_trial import read_rows
+from .rows_columns import check_columns
 from .toml_text import toml_text
 from .torchserve_archive import is_torchserve, read_archive
 from .triton import describes_inputs, read_triton
@@ -66,48 +68,63 @@ def import_model(
     artefact is read, all that is wrong with the name, the options and the places is said at once.
     """
     faults, folder = FaultList(), models / name
-    faults.attempt(lambda: new_folder(models, name))
     answers = read_answers(options, faults)
+    given = read_files(options.files, faults)
+    faults.attempt(lambda: free_folder(models, name, options, answers, say))
     if is_remote(options.rows):
         faults.check()  # neither rows nor a model are fetched for an import that fails
     rows = faults.attempt(lambda: locate_rows(options, source, folder, say)) or LocatedRows()
     if is_remote(source):
         faults.check()
     artefact = faults.require(lambda: locate(source, folder, offline=options.offline, say=say))
-    outline = Outline(artefact.given, answers)
+    outline = Outline(artefact.given, answers, files=given)
     outline.add("name", name, "")
     if rows.reference:
         outline.replace("rows.location", rows.reference)
+    read_kind(outline)
     files: Files = {}
+    place: Path | None = None
     if artefact.path is not None and is_torchserve(artefact.path):
         files = read_archive(outline, artefact.path, options)
     elif options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:
         outline.add("version", FIRST_VERSION, "")
-        reference, files = read_artefact(outline, artefact, folder, options, rows.path)
+        reference, files, place = read_artefact(outline, artefact, folder, options, rows.path)
         outline.add("source", reference, "")
-    ask_label_numbers(outline)
-    outline.check()
     files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
+    ask_files(outline, files, folders_of(place))
+    if place_of_rows := rows.path:
+        faults.attempt(lambda: check_columns(outline, place_of_rows))
+    outline.check(faults)
+    files = {**files, **given}
     check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
         say(f"      copied, since functions read or name them: {', '.join(copied)}")
-    return Imported(folder, _write(outline, artefact, folder, files))
+    return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files))
+
+
+class ReadArtefact(NamedTuple):
+    """What was read of an artefact, beside its outline.
+
+    `reference` is `source` of the definition; `files` are those of the model's folder; `path` is the file or folder
+    that an export opens, None where it calls a function.
+    """
+
+    reference: str
+    files: Files
+    path: Path | None
 
 
 def read_artefact(
     outline: Outline, artefact: Artefact, folder: Path, options: ImportOptions, rows: Path | None
-) -> tuple[str, Files]:
-    """Read what an artefact says of itself, by its form; return `source` of the definition, and the folder's files.
-
-    `rows` is the file or folder of examples, None where there is none.
-    """
+) -> ReadArtefact:
+    """Read what an artefact says of itself, by its form; `rows` is the file or folder of examples, None without."""
     path = artefact.path
     if path is None or is_function(artefact.reference):
         source, files = call_source(artefact, trust=options.trust)
         read_source(outline, source, None, rows)
-        return artefact.reference, files
+        return ReadArtefact(artefact.reference, files, None)
     if path.is_dir() and is_triton(path):
         model = open_triton(path)
         read_triton(outline, model)
@@ -115,17 +132,17 @@ def read_artefact(
             read_graph(outline, open_source(str(model.file), path, {}, trust=options.trust), None)
         elif not outline.get("serve.batch_size"):
             read_rows(outline, open_source(str(model.file), path, {}, trust=options.trust))
-        return _inside(artefact, model.file, folder), {}
+        return _inside(artefact, model.file, folder)
     file = model_in(path) if path.is_dir() else path
     if file.is_dir():
         from .pretrained import read_pretrained  # it imports torch, which no other artefact needs
 
         read_pretrained(outline, file)
-        return artefact.reference, {}
+        return ReadArtefact(artefact.reference, {}, path)
     source = open_source(str(file), file.parent, {}, trust=options.trust)
     if not read_description(outline, source, description_of(file)):
         read_source(outline, source, file.parent, rows)
-    return _inside(artefact, file, folder), {}
+    return _inside(artefact, file, folder)
 
 
 def read_source(outline: Outline, source: SourceModel, folder: Path | None, rows: Path | None) -> None:
@@ -146,18 +163,11 @@ def read_description(outline: Outline, source: SourceModel, folder: Path | None)
     return read_pretrained_graph(outline, source, folder)
 
 
-def ask_label_numbers(outline: Outline) -> None:
-    """Ask for the number of a detector's first label, which no output says; a wrong one moves all labels."""
-    if outline.get("output.task") == "detection" and outline.get("output.layout") != "anchors":
-        why = "1 if the model's label number 0 is the background, as in torchvision's detectors; 0 if it is an object"
-        outline.ask("output.first_label", why)
-
-
-def _inside(artefact: Artefact, path: Path, folder: Path) -> str:
-    """Return how a definition names a file of an artefact: a pin is of a whole folder, in which an export finds it."""
+def _inside(artefact: Artefact, path: Path, folder: Path) -> ReadArtefact:
+    """Return an artefact's only file: a pin is of a whole folder, in which an export finds it."""
     if path == artefact.path or is_remote(artefact.reference):
-        return artefact.reference
-    return relative_path(path, folder)
+        return ReadArtefact(artefact.reference, {}, artefact.path)
+    return ReadArtefact(relative_path(path, folder), {}, path)
 
 
 class LocatedRows(NamedTuple):
@@ -199,7 +209,7 @@ def _files_of_kind(outline: Outline, artefact: Artefact) -> Files:
     if artefact.path is None or artefact.path.suffix != ".py":
         return {}
     place = artefact.path.parent
-    return names_in(place, (place / name for name in input_kind(outline.get("input.kind")).files))
+    return names_in(place, (place / name for name in input_kind(outline.get("input.kind", "")).files))
 
 
 def _together(files: Files, more: Files) -> Files:
@@ -208,24 +218,6 @@ def _together(files: Files, more: Files) -> Files:
         what = f"the model and its rows need different files of the name {clash[0]}"
         raise DefinitionError(what, where="--rows", fix="rename one, or keep both functions in one folder")
     return {**more, **files}
-
-
-def _write(outline: Outline, artefact: Artefact, folder: Path, files: Files) -> Definition:
-    """Write the folder and read it back; nothing stays of one that can't be read."""
-    folder.mkdir(parents=True)
-    try:
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, Path):
-                shutil.copyfile(content, folder / name)
-            else:
-                (folder / name).write_bytes(content)
-        (folder / "model.toml").write_text(toml_text(outline, artefact.given), encoding="utf-8")
-        definition = read_definition(folder)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    return definition
 
 
 def wanted_rows(definition: Definition) -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Answers to what an artefact doesn't tell, as the command line gives them.
+    """Answers to what an artefact doesn't say, as the command line gives them.
 
     `labels` are names with commas between them, or a file with one on each line, likewise `columns`. Each of `tensors`
     is `NAME=DTYPE[SIZES]`, each of `fields` is `FIELD=VALUE`, a field of model.toml with its value in TOML. `row` is a
-    file with an example that clients send. `trust` reads pickles, `offline` refuses the network.
+    file with an example that clients send. `files` are those that rows of a kind need, such as `tokenizer.json`.
+    `trust` reads pickles, `offline` refuses the network.
     """
 
     kind: str = ""
@@ -24,5 +25,6 @@ class ImportOptions:
     tensors: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     row: Path | None = None
+    files: tuple[Path, ...] = ()
     trust: bool = False
     offline: bool = False

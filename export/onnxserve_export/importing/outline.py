@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +13,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.faults import FaultList
 from onnxserve_handlers.registry import KINDS, TASKS, input_kind
 from onnxserve_handlers.registry import task as task_class
+from onnxserve_handlers.signature import InputOptions, OutputOptions
 
 # The options of `onnxserve import` for fields that have one of their own.
 OPTIONS = {
@@ -18,7 +21,9 @@ OPTIONS = {
     "output.task": f"--task, one of {', '.join(TASKS)}",
     "output.labels": "--labels A,B,… or a file with one on each line, in the order of the outputs",
     "input.columns": "--columns A,B,… or a file with one on each line, in the model's order",
-    "input.tensors": "--tensor NAME=DTYPE[SIZES] for each input, without the batch, such as frames=float32[time,80]",
+    "input.tensors": "--tensor NAME=DTYPE[SIZES] for each input, without the batch, such as frames=float32[time,80]; a "
+    "free axis with its largest size too, such as --set input.limits.time=500; or --kind text, image, audio or table, "
+    "whose tensors are known",
 }
 
 
@@ -27,6 +32,13 @@ class Fact(NamedTuple):
 
     value: Any
     origin: str
+
+
+class Gap(NamedTuple):
+    """Why a value is needed that nothing gives, and what the user writes to give it."""
+
+    why: str
+    remedy: str
 
 
 def check_choices(facts: Mapping[str, Fact], faults: FaultList) -> None:
@@ -45,14 +57,21 @@ def option_of(field: str) -> str:
 class Outline:
     """Fields of a definition by dotted path, such as `input.kind`; what the user answered is never replaced.
 
-    `remedy` names what the user writes to give a field.
+    `remedy` names what the user writes to give a field. `files` are the user's own for the model's folder, by name.
     """
 
-    def __init__(self, source: str, answers: Mapping[str, Fact], remedy: Callable[[str], str] = option_of) -> None:
+    def __init__(
+        self,
+        source: str,
+        answers: Mapping[str, Fact],
+        remedy: Callable[[str], str] = option_of,
+        files: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
         self.source = source
+        self.files = files
         self._remedy = remedy
         self._facts = dict(answers)
-        self._gaps = dict[str, str]()
+        self._gaps = dict[str, Gap]()
 
     def get(self, field: str, default: Any = None) -> Any:
         """Return a field's value, or the default while it is unknown."""
@@ -67,10 +86,10 @@ class Outline:
         origin = self._facts[field].origin
         self._facts[field] = Fact(value, f"{origin}; {why}" if why else origin)
 
-    def ask(self, field: str, why: str) -> None:
-        """Remember that a value is needed which nothing says."""
+    def ask(self, field: str, why: str, remedy: str = "") -> None:
+        """Remember that a field or a file is needed which nothing gives; a field has a remedy of its own."""
         if field not in self._facts:
-            self._gaps.setdefault(field, why)
+            self._gaps.setdefault(field, Gap(why, remedy or self._remedy(field)))
 
     def section(self, name: str) -> Iterator[tuple[str, Fact]]:
         """Yield the fields of a section, or with an empty name those of the top, by their own names."""
@@ -95,24 +114,27 @@ class Outline:
             table[name] = fact.value
         return document
 
-    def check(self) -> None:
-        """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing."""
-        faults = FaultList()
+    def check(self, faults: FaultList | None = None) -> None:
+        """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing.
+
+        What is in `faults` already is told with it.
+        """
+        faults = FaultList() if faults is None else faults
         check_choices(self._facts, faults)
-        faults.check()
         self.ask("input.kind", "what rows are")
         self.ask("output.task", "what predictions are")
-        if not self._gaps.keys() & {"input.kind", "output.task"}:
+        if self.get("input.kind") in KINDS:
             self._check_options("input", input_kind(self.get("input.kind")).input_options, faults)
+        if self.get("output.task") in TASKS:
             self._check_options("output", task_class(self.get("output.task")).output_options, faults)
-        missing = [(field, why) for field, why in self._gaps.items() if field not in self._facts]
-        if missing:
-            faults.add(_missing(missing, self.source, self._remedy))
+        if missing := {field: gap for field, gap in self._gaps.items() if field not in self._facts}:
+            faults.add(_missing(missing, self.source))
         faults.check()
 
-    def _check_options(self, section: str, record: type[msgspec.Struct], faults: FaultList) -> None:
+    def _check_options(self, section: str, record: type[InputOptions | OutputOptions], faults: FaultList) -> None:
+        known = {own: fact.value for own, fact in self.section(section)}
         fields = {field.name: field for field in msgspec.structs.fields(record)}
-        unknown = [own for own, _ in self.section(section) if own.partition(".")[0] not in fields]
+        unknown = [own for own in known if own.partition(".")[0] not in fields]
         if unknown:
             choice = self.get("input.kind" if section == "input" else "output.task")
             fault = DefinitionError(
@@ -123,12 +145,14 @@ class Outline:
         for name, field in fields.items():
             if field.required:
                 self.ask(f"{section}.{name}", "the artefact doesn't say it")
+        for name, why in record.asked(known).items():
+            self.ask(f"{section}.{name}", why)
 
 
-def _missing(gaps: list[tuple[str, str]], source: str, remedy: Callable[[str], str]) -> DefinitionError:
+def _missing(gaps: Mapping[str, Gap], source: str) -> DefinitionError:
     lines = ["1 value can't be read" if len(gaps) == 1 else f"{len(gaps)} values can't be read"]
     fixes = []
-    for number, (field, why) in enumerate(gaps, 1):
-        lines.append(f"  {number}. {field}: {why}")
-        fixes.append(f"{number}. {remedy(field)}")
+    for number, (field, gap) in enumerate(gaps.items(), 1):
+        lines.append(f"  {number}. {field}: {gap.why}")
+        fixes.append(f"{number}. {gap.remedy}")
     return DefinitionError("\n".join(lines), where=source, fix="\n         ".join(fixes))

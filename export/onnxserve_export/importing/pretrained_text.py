@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.assets import place_of
 from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, sentence_modules
 from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
@@ -13,6 +14,10 @@ from .outline import Outline
 
 PROMPTS = "config_sentence_transformers.json"
 TOKENIZER, TOKENIZER_CONFIG, SENTENCES = "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"
+WRITE_TOKENIZER = (
+    "write it: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER); or give one: "
+    "--file PATH/tokenizer.json"
+)
 ENDLESS = 10**6  # transformers writes a number with thirty digits for "unlimited"
 # Position embeddings of these begin behind the padding's index, so that two fewer tokens fit.
 OFFSET_POSITIONS = (
@@ -34,18 +39,18 @@ RANK_ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}  # modules of torc
 
 
 def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any]) -> None:
-    """Read limits of texts, and the pooling of a folder that gives vectors; DefinitionError without a tokenizer."""
-    if not any((place / TOKENIZER).is_file() for place in (folder, inner)):
-        raise DefinitionError(
-            f"there is no {TOKENIZER}, which turns texts into tokens without transformers",
-            where=str(folder),
-            fix="write it: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER)",
+    """Read limits of texts, and the pooling of a folder that gives vectors; a tokenizer's file is asked for."""
+    tokenizer = outline.files.get(TOKENIZER) or place_of(TOKENIZER, (folder, inner))
+    if tokenizer is None and not outline.get("assets"):
+        outline.ask(
+            TOKENIZER, "the folder lacks it, and it makes tokens of texts without transformers", WRITE_TOKENIZER
         )
     tokens, origin = longest_text(inner, config)
     if tokens:
         outline.add("input.max_tokens", tokens, origin)
     outline.ask("input.max_tokens", "the longest text in tokens, which neither the model nor its tokenizer states")
-    _read_padding(outline, next(path for path in (folder / TOKENIZER, inner / TOKENIZER) if path.is_file()), config)
+    if tokenizer is not None:
+        _read_padding(outline, tokenizer, config)
     names = config.get("id2label")
     labels = {str(label).lower() for label in names.values()} if isinstance(names, dict) else set()
     if is_cross_encoder(config):
@@ -53,7 +58,7 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
     if labels & ENTAILMENT:
         outline.add("input.pairs", True, f"{CONFIG}: labels of a premise and a hypothesis")
     if (folder / MODULES).is_file():
-        _read_pooling(outline, folder)
+        _read_pooling(outline, folder, tokenizer)
 
 
 def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
@@ -72,7 +77,7 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
     return limits.get(origin, 0), origin
 
 
-def _check_texts(folder: Path, inner: Path) -> None:
+def _check_texts(folder: Path, inner: Path, tokenizer: Path | None) -> None:
     """Raise DefinitionError for texts that sentence-transformers changes before the tokenizer gets them."""
     prompts = read_object(folder / PROMPTS) if (folder / PROMPTS).is_file() else {}
     if name := prompts.get("default_prompt_name"):
@@ -82,8 +87,7 @@ def _check_texts(folder: Path, inner: Path) -> None:
             fix="let clients send texts with the prompt, and remove default_prompt_name from the file",
         )
     settings = read_object(inner / SENTENCES) if (inner / SENTENCES).is_file() else {}
-    tokenizer = next(path for path in (folder / TOKENIZER, inner / TOKENIZER) if path.is_file())
-    if settings.get("do_lower_case") and not lowers(read_object(tokenizer).get("normalizer")):
+    if tokenizer and settings.get("do_lower_case") and not lowers(read_object(tokenizer).get("normalizer")):
         raise DefinitionError(
             f"{SENTENCES} makes texts lower-case, and {TOKENIZER} doesn't",
             where=str(inner / SENTENCES),
@@ -132,10 +136,10 @@ def _read_padding(outline: Outline, tokenizer: Path, config: dict[str, Any]) -> 
         outline.add("input.extra.pad_id", token, f"{CONFIG}: pad_token_id")
 
 
-def _read_pooling(outline: Outline, folder: Path) -> None:
+def _read_pooling(outline: Outline, folder: Path, tokenizer: Path | None) -> None:
     """Read the modules behind the transformer: pooling, and whether vectors get the length 1."""
     entries = sentence_modules(folder)
-    _check_texts(folder, entries[0][1])
+    _check_texts(folder, entries[0][1], tokenizer)
     outline.add("output.task", "embedding", f"{MODULES}: sentence-transformers")
     if outline.get("output.task") != "embedding":
         return

@@ -14,7 +14,8 @@ from onnxserve_export.sources.opening import open_object
 from onnxserve_handlers.registry import KINDS, TASKS
 
 from .answers import dotted_fields
-from .model_import import FIRST_VERSION, ask_label_numbers, read_source
+from .kind_files import missing_files
+from .model_import import FIRST_VERSION, read_source
 from .outline import Fact, Outline
 
 CHOICES = {"input.kind": KINDS, "output.task": TASKS}
@@ -33,7 +34,8 @@ def define_object(model: Any, fields: Mapping[str, Any], folder: Path) -> tuple[
     outline.add("version", FIRST_VERSION, "")
     outline.add("source", reference, "")
     read_source(outline, source, folder, None)
-    ask_label_numbers(outline)
+    for name in missing_files(outline, {}, [folder]):
+        outline.ask(name, f"rows of kind {outline.get('input.kind')} need this file", f'files={{"{name}": "PATH"}}')
     outline.check()
     return make_definition(outline.document(), folder, where=reference), source
 

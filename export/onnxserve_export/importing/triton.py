@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from onnxserve.errors import DefinitionError
+from onnxserve_export.sources import InputSpec
 from onnxserve_export.sources.pbtxt import Message
 from onnxserve_export.sources.triton_repository import CONFIG, TritonModel, first, plain_name, read_text
 from onnxserve_handlers.signature import DATATYPES
 
-from .graph import axis_name
+from .graph import axis_name, read_pixels
 from .outline import Outline
 
 TEXTS = "TYPE_STRING"
@@ -21,13 +22,15 @@ def read_triton(outline: Outline, model: TritonModel) -> None:
     if describes_inputs(model):
         outline.add("input.kind", "tensors", f"{CONFIG}: Triton's rows are tensors")
         tensors = [_tensor(value, config) for value in messages(config, "input")]
-        if tensors:
-            outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
-    for tensor in outline.get("input.tensors", []):
-        for size in tensor["shape"]:
-            if isinstance(size, str):
-                why = f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}"
-                outline.ask(f"input.limits.{size}", why)
+        match outline.get("input.kind"):
+            case "tensors":
+                _read_tensors(outline, tensors)
+            case "image":
+                read_pixels(
+                    outline, [InputSpec(tensor["name"], shape=("batch", *tensor["shape"])) for tensor in tensors]
+                )
+            case _:
+                pass
     _read_outputs(outline, model)
     if batch := number(config, "max_batch_size"):
         outline.add("serve.batch_size", batch, f"{CONFIG}: max_batch_size")
@@ -47,6 +50,17 @@ def describes_inputs(model: TritonModel) -> bool:
     inputs = messages(model.config, "input")
     has_texts = any(first(value, "data_type") == TEXTS for value in inputs)
     return model.file.suffix != ".onnx" or (bool(inputs) and not has_texts)
+
+
+def _read_tensors(outline: Outline, tensors: list[dict[str, Any]]) -> None:
+    """Read the inputs as they are; the limits of free axes are asked for."""
+    if tensors:
+        outline.add("input.tensors", tensors, f"{CONFIG}: input; a name stands for a size of -1")
+    for tensor in outline.get("input.tensors", []):
+        for size in tensor["shape"]:
+            if isinstance(size, str):
+                why = f"the largest size of that axis of {tensor['name']}, -1 in {CONFIG}"
+                outline.ask(f"input.limits.{size}", why)
 
 
 def _read_outputs(outline: Outline, model: TritonModel) -> None:

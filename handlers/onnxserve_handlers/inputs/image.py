@@ -76,6 +76,17 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
 
     row_name: ClassVar[str] = "image"
 
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what pixels become, unless they stay as they are."""
+        if known.get("dtype") == "uint8":
+            return {}
+        levels = "0 to 1" if known.get("pixel_max") == 1 else "0 to 255, or 0 to 1 with input.pixel_max = 1"
+        return {
+            "mean": f"what is subtracted from each channel, whose levels are {levels}; only the model's maker knows it",
+            "std": "what each channel is then divided by, which only the model's maker knows",
+        }
+
     def __post_init__(self) -> None:
         if faults := list(self._faults()):
             raise ValueError("; ".join(faults))

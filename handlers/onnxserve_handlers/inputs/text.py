@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
@@ -20,6 +21,7 @@ from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow
 
 AXIS = "sequence"
 UNKNOWN = "[UNK]"
+SAMPLE_TRIALS = 32  # of random texts for a row, more than half of them of one token
 TEXT: Schema = {"type": "string", "minLength": 1, "pattern": "\\S"}
 
 
@@ -48,6 +50,11 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
 
     row_name: ClassVar[str] = "text"
     numeric: ClassVar[bool] = False
+
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+        """Return the limit of a text."""
+        return {"max_tokens": "the longest text that the model was made for, in tokens"}
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -119,10 +126,19 @@ class TextInput(InputHooks):
                 rows[index] = encoding if is_refused else guard(partial(self._row, encoding, source, wheres[index]))
         return rows
 
-    def sample(self, draws: np.random.Generator) -> str | list[str]:
-        """Return texts of random tokens, half as many at most as a row may have: written out, some become more."""
-        texts = [self._sample_text(draws) for _ in range(2 if self.options.pairs else 1)]
-        return texts if self.options.pairs else texts[0]
+    def sample(self, draws: np.random.Generator) -> str | list[str] | None:
+        """Return texts of random tokens that make a row; None if the tokenizer reads none of them back.
+
+        Written out, tokens may become more than they were, or become nothing, so each further trial has fewer.
+        """
+        most = max(2, self.options.max_tokens // (4 if self.options.pairs else 2))
+        for trial in range(SAMPLE_TRIALS):
+            texts = [self._sample_text(draws, max(2, most >> trial)) for _ in range(2 if self.options.pairs else 1)]
+            instance = texts if self.options.pairs else texts[0]
+            with contextlib.suppress(RequestError):
+                self.check(instance, "sample")
+                return instance
+        return None
 
     def lengths(self, rows: Sequence[TokenRow]) -> list[int]:
         """Return each row's tokens: rows are padded to the longest of their batch."""
@@ -263,8 +279,8 @@ class TextInput(InputHooks):
             raise InvalidRow("the text is empty", where=where, fix="send at least one word")
         return instance
 
-    def _sample_text(self, draws: np.random.Generator) -> str:
-        most = max(2, self.options.max_tokens // (4 if self.options.pairs else 2))
+    def _sample_text(self, draws: np.random.Generator, most: int) -> str:
+        """Return a text of random tokens, fewer than `most`."""
         return self.tokenizer.decode(
             draws.integers(0, self.tokenizer.get_vocab_size(), int(draws.integers(1, most))).tolist()
         )

@@ -53,6 +53,14 @@ class DetectionOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, k
     max_boxes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     """Most objects of a picture."""
 
+    @classmethod
+    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the number of the first label, which no output says where outputs have numbers of labels."""
+        if known.get("layout") == "anchors":
+            return {}
+        background = "1 if the model's label number 0 is the background, as in torchvision's detectors"
+        return {"first_label": f"{background}; 0 if it is an object"}
+
 
 class Objects(NamedTuple):
     """The objects of one row, the best first: boxes of shape (objects, 4) as corners, scores, and label indices."""

@@ -186,8 +186,16 @@ def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
     (tmp_path / "rows.csv").write_text("title,body,label\na,b,positive\n")
     with pytest.raises(DefinitionError, match="several columns may be the input: title, body") as refusal:
         rows_of(tmp_path / "rows.csv", text)
-    assert 'input = ["COLUMN"], label = "COLUMN"' in refusal.value.fix
-    assert "pairs = true" in refusal.value.fix
+    assert """--set 'rows.input=["title"]' of an import, or input = ["title"] in [rows]""" in refusal.value.fix
+    assert """--set 'rows.input=["title", "body"]' --set input.pairs=true""" in refusal.value.fix
+
+
+def test_where_no_column_has_the_name_of_a_label_both_are_to_be_named(text, tmp_path):
+    (tmp_path / "rows.csv").write_text("review,stars\na,praise\n")
+    with pytest.raises(DefinitionError, match="several columns may be the input: review, stars") as refusal:
+        rows_of(tmp_path / "rows.csv", text)
+    assert """--set 'rows.input=["review"]' --set 'rows.label="stars"' of an import""" in refusal.value.fix
+    assert rows_of(tmp_path / "rows.csv", text, input=["review"], label="stars") == [("a", "praise")]
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(table, tmp_path):

@@ -3,7 +3,6 @@
 import json
 import tomllib
 import warnings
-from dataclasses import replace
 
 import onnx
 import pytest
@@ -65,39 +64,12 @@ def test_an_exported_program_states_its_inputs(tmp_path):
     assert document(tmp_path / "net.pt2", tmp_path, trust=True)["input"]["tensors"][0]["shape"] == [3]
 
 
-@pytest.mark.parametrize("layout", ["separate", "table"])
-def test_a_detector_is_asked_for_the_number_of_its_first_label(tmp_path, layout):
-    write_linear(tmp_path / "net.onnx")
-    options = ImportOptions("tensors", "detection", "cat,dog", fields=(f"output.layout={layout}",))
-    with pytest.raises(DefinitionError, match=r"output\.first_label: 1 if .* is the background") as refusal:
-        import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", options)
-    assert "--set output.first_label=VALUE" in refusal.value.fix
-    answered = replace(options, fields=(*options.fields, "output.first_label=1"))
-    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", answered)
-    assert tomllib.loads((imported.folder / "model.toml").read_text())["output"]["first_label"] == 1
-
-
-def test_a_detector_whose_outputs_have_each_label_is_asked_for_no_number(tmp_path):
-    write_linear(tmp_path / "net.onnx")
-    options = ImportOptions("tensors", "detection", "cat,dog", fields=("output.layout=anchors",))
-    imported = import_model(str(tmp_path / "net.onnx"), "net", tmp_path / "models", options)
-    assert "first_label" not in (imported.folder / "model.toml").read_text()
-
-
 def test_a_function_of_a_file_is_copied_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "network.py").write_text(LINEAR)
     written = document("network.py:build", tmp_path, tensors=("input=float32[3]",))
     assert written["source"] == "network.py:build"
     assert (tmp_path / "models" / "net" / "network.py").read_text() == LINEAR
-
-
-def test_a_tokenizer_beside_a_functions_file_is_copied_for_texts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "network.py").write_text(LINEAR)
-    (tmp_path / "tokenizer.json").write_text("{}")
-    document("network.py:build", tmp_path, kind="text", task="raw", fields=("input.max_tokens=8",))
-    assert (tmp_path / "models" / "net" / "tokenizer.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize(
@@ -233,14 +205,6 @@ def test_nothing_stays_of_an_archive_that_cannot_be_written_whole(tmp_path):
     assert not list(tmp_path.glob("models/*"))
 
 
-def test_a_model_that_exists_is_never_written_over(tmp_path):
-    source = write_linear(tmp_path / "net.onnx")
-    document(source, tmp_path)
-    with pytest.raises(DefinitionError, match="a model with this name exists") as refusal:
-        document(source, tmp_path)
-    assert f"onnxserve export {tmp_path / 'models' / 'net'}" in refusal.value.fix
-
-
 def test_rows_and_what_their_columns_are_stand_in_one_section(tmp_path):
     (tmp_path / "rows.csv").write_text("first,second,kind\n1,2,low\n")
     options = {"rows": str(tmp_path / "rows.csv"), "fields": ('rows.input=["first", "second"]', "rows.label=kind")}
@@ -277,16 +241,6 @@ def test_rows_that_are_not_there_are_told_what_rows_may_be(tmp_path, monkeypatch
     with pytest.raises(DefinitionError, match="there is no") as refusal:
         document(write_linear(tmp_path / "net.onnx"), tmp_path, rows=rows)
     assert refusal.value.fix.startswith("--rows takes the path or URL of a Parquet")
-
-
-def test_the_rate_of_sounds_is_asked_for_since_another_gives_other_answers_without_an_error(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "network.py").write_text(LINEAR)
-    with pytest.raises(DefinitionError, match="the rate that the model was trained at") as refusal:
-        document("network.py:build", tmp_path, kind="audio", task="raw")
-    assert "--set input.sample_rate=VALUE" in refusal.value.fix
-    written = document("network.py:build", tmp_path, kind="audio", task="raw", fields=("input.sample_rate=8000",))
-    assert written["input"] == {"kind": "audio", "sample_rate": 8000}
 
 
 def test_a_place_may_have_spaces_and_other_marks(tmp_path, monkeypatch):

@@ -75,9 +75,10 @@ def test_positions_of_roberta_begin_behind_the_padding(tmp_path):
 
 
 def test_a_folder_without_a_tokenizer_for_us_says_how_to_write_it(tmp_path):
-    with pytest.raises(DefinitionError, match=r"there is no tokenizer\.json") as caught:
-        outline_of(write_pretrained(tmp_path, BERT | LABELS))
-    assert "save_pretrained" in caught.value.fix
+    folder = write_pretrained(tmp_path, BERT | LABELS | {"id2label": {"1": "no"}})
+    with pytest.raises(DefinitionError, match=r"(?s)tokenizer\.json: the folder lacks it.*output\.labels") as caught:
+        outline_of(folder).check()
+    assert "save_pretrained(FOLDER); or give one: --file PATH/tokenizer.json" in caught.value.fix
 
 
 def test_sentence_transformers_pool_and_normalise_as_their_modules_say(tmp_path):

@@ -21,7 +21,7 @@ CLASSES = np.digitize(TABLE[:, 0], [-0.5, 0.5])
 VALUES = np.exp(TABLE[:, 0] + 0.1 * TABLE[:, 1]) * 40
 
 
-def made(module, name, **options):
+def estimator(module, name, **options):
     return getattr(importlib.import_module(f"sklearn.{module}"), name)(**options)
 
 
@@ -47,10 +47,10 @@ def check_graph(model, table=TABLE):
 def test_a_step_without_a_right_graph_is_refused_by_name_wherever_it_stands(step, fix):
     for place in (
         lambda inner: inner,
-        lambda inner: made("pipeline", "FeatureUnion", transformer_list=[("a", inner)]),
-        lambda inner: made("compose", "ColumnTransformer", transformers=[("a", inner, [0, 1])]),
+        lambda inner: estimator("pipeline", "FeatureUnion", transformer_list=[("a", inner)]),
+        lambda inner: estimator("compose", "ColumnTransformer", transformers=[("a", inner, [0, 1])]),
     ):
-        model = make_pipeline(place(made(*step)), linear.LogisticRegression()).fit(TABLE, FLAGS)
+        model = make_pipeline(place(estimator(*step)), linear.LogisticRegression()).fit(TABLE, FLAGS)
         with pytest.raises(DefinitionError, match=f"  {step[1]}: the converter") as refusal:
             TreeSource(model)
         assert fix in refusal.value.fix
@@ -59,14 +59,14 @@ def test_a_step_without_a_right_graph_is_refused_by_name_wherever_it_stands(step
 @pytest.mark.parametrize(
     ("model", "target", "what"),
     [
-        (made("neighbors", "RadiusNeighborsRegressor", radius=9), VALUES, "the converter's graph of it fails"),
-        (made("gaussian_process", "GaussianProcessClassifier"), CLASSES, "has 3 classes, and the conv"),
+        (estimator("neighbors", "RadiusNeighborsRegressor", radius=9), VALUES, "the converter's graph of it fails"),
+        (estimator("gaussian_process", "GaussianProcessClassifier"), CLASSES, "has 3 classes, and the conv"),
         (
-            made("feature_selection", "RFE", estimator=linear.LogisticRegression()),
+            estimator("feature_selection", "RFE", estimator=linear.LogisticRegression()),
             FLAGS,
             "chooses columns and",
         ),
-        (made("isotonic", "IsotonicRegression"), VALUES, "the converter doesn't know it"),
+        (estimator("isotonic", "IsotonicRegression"), VALUES, "the converter doesn't know it"),
     ],
 )
 def test_a_model_without_a_right_graph_is_refused_by_name(model, target, what):
@@ -76,7 +76,9 @@ def test_a_model_without_a_right_graph_is_refused_by_name(model, target, what):
 
 
 def test_all_steps_that_no_graph_does_are_named_at_once():
-    model = make_pipeline(made("decomposition", "NMF"), made("decomposition", "FastICA"), linear.LinearRegression())
+    model = make_pipeline(
+        estimator("decomposition", "NMF"), estimator("decomposition", "FastICA"), linear.LinearRegression()
+    )
     with pytest.raises(DefinitionError) as refusal:
         TreeSource(model.fit(np.abs(TABLE), VALUES))
     assert "NMF: the converter" in str(refusal.value)
@@ -85,19 +87,19 @@ def test_all_steps_that_no_graph_does_are_named_at_once():
 
 @pytest.mark.parametrize("name", ["GaussianMixture", "BayesianGaussianMixture"])
 def test_a_mixture_answers_as_it_does_in_scikit_learn(name):
-    check_graph(made("mixture", name, n_components=2, random_state=0).fit(TABLE))
+    check_graph(estimator("mixture", name, n_components=2, random_state=0).fit(TABLE))
 
 
 def test_scores_of_a_linear_detector_of_outliers_have_one_column():
-    check_graph(made("linear_model", "SGDOneClassSVM", random_state=0).fit(TABLE))
+    check_graph(estimator("linear_model", "SGDOneClassSVM", random_state=0).fit(TABLE))
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        made("preprocessing", "KBinsDiscretizer"),
-        made("feature_selection", "SelectKBest", k=1),
-        made("feature_selection", "SelectPercentile", percentile=10),
+        estimator("preprocessing", "KBinsDiscretizer"),
+        estimator("feature_selection", "SelectKBest", k=1),
+        estimator("feature_selection", "SelectPercentile", percentile=10),
     ],
 )
 def test_bins_and_the_choice_of_the_first_column_alone_need_no_other_options(step):
@@ -109,7 +111,7 @@ def test_bins_and_the_choice_of_the_first_column_alone_need_no_other_options(ste
 def members(module, name, inner, **options):
     """An ensemble of an estimator, for its option `estimator` or `estimators`."""
     several = name.startswith(("Voting", "Stacking"))
-    return made(module, name, **({"estimators": [("a", inner)]} if several else {"estimator": inner}), **options)
+    return estimator(module, name, **({"estimators": [("a", inner)]} if several else {"estimator": inner}), **options)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +126,15 @@ def members(module, name, inner, **options):
 )
 @pytest.mark.parametrize("is_behind", [True, False])
 def test_a_member_without_a_graph_is_refused_by_name_however_deep_it_lies(module, name, options, is_behind):
-    inner = make_pipeline(made("kernel_approximation", "RBFSampler"), linear.LogisticRegression())
+    inner = make_pipeline(estimator("kernel_approximation", "RBFSampler"), linear.LogisticRegression())
     model = members(module, name, inner, **options)
-    model = make_pipeline(made("preprocessing", "StandardScaler"), model) if is_behind else model
+    model = make_pipeline(estimator("preprocessing", "StandardScaler"), model) if is_behind else model
     with pytest.raises(DefinitionError, match="RBFSampler: the converter doesn't know it"):
         TreeSource(model.fit(TABLE, CLASSES))
 
 
 def test_a_final_model_of_a_stack_without_a_graph_is_refused_by_name():
-    final = made("kernel_ridge", "KernelRidge")
+    final = estimator("kernel_ridge", "KernelRidge")
     model = members("ensemble", "StackingRegressor", linear.Ridge(), final_estimator=final).fit(TABLE, VALUES)
     with pytest.raises(DefinitionError, match="KernelRidge: the converter") as refusal:
         TreeSource(model)
@@ -140,7 +142,7 @@ def test_a_final_model_of_a_stack_without_a_graph_is_refused_by_name():
 
 
 def test_a_member_with_a_transformed_target_is_refused_with_the_place_where_it_is_taken():
-    inner = made(
+    inner = estimator(
         "compose", "TransformedTargetRegressor", regressor=linear.Ridge(), func=np.log1p, inverse_func=np.expm1
     )
     with pytest.raises(DefinitionError, match="TransformedTargetRegressor: the converter") as refusal:
@@ -150,8 +152,8 @@ def test_a_member_with_a_transformed_target_is_refused_with_the_place_where_it_i
 
 def test_members_that_choose_columns_by_name_are_refused_with_the_order_that_is_taken():
     frame = pytest.importorskip("pandas").DataFrame(TABLE, columns=[*"abcd"])
-    branches = [("a", made("preprocessing", "StandardScaler"), ["a", "b"])]
-    inner = make_pipeline(made("compose", "ColumnTransformer", transformers=branches), linear.LogisticRegression())
+    branches = [("a", estimator("preprocessing", "StandardScaler"), ["a", "b"])]
+    inner = make_pipeline(estimator("compose", "ColumnTransformer", transformers=branches), linear.LogisticRegression())
     with pytest.raises(DefinitionError, match="members of StackingClassifier choose columns") as refusal:
         TreeSource(members("ensemble", "StackingClassifier", inner, cv=2).fit(frame, CLASSES))
     assert "make_pipeline(ColumnTransformer(…), StackingClassifier(…))" in refusal.value.fix
@@ -166,7 +168,7 @@ def test_scores_that_are_calibrated_by_steps_or_a_temperature_are_refused(method
 
 
 def test_a_search_within_a_model_answers_as_its_best_model():
-    inner = made(
+    inner = estimator(
         "model_selection",
         "RandomizedSearchCV",
         estimator=linear.LogisticRegression(),
@@ -174,6 +176,6 @@ def test_a_search_within_a_model_answers_as_its_best_model():
         n_iter=2,
         cv=2,
     )
-    model = make_pipeline(made("preprocessing", "StandardScaler"), inner).fit(TABLE, CLASSES)
+    model = make_pipeline(estimator("preprocessing", "StandardScaler"), inner).fit(TABLE, CLASSES)
     check_graph(model)
     assert model[-1] is not model[-1].best_estimator_  # the user's own model stays as it was

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from onnxserve_handlers.errors import InvalidRow, RequestError
 from onnxserve_handlers.inputs.text import TextInput, TextOptions
@@ -192,6 +193,19 @@ def test_random_rows_are_rows(opened, pairs):
     hooks, draws = opened(pairs=pairs), np.random.default_rng(3)
     for _ in range(20):
         hooks.check(hooks.sample(draws), "x")
+
+
+def test_random_texts_fit_whatever_the_tokenizer_makes_of_tokens(opened, tmp_path):
+    # Without a token for unknown words, a text with [PAD] in it is refused.
+    words = Tokenizer(models.WordLevel({"good": 0, "film": 1, "[PAD]": 2}))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "tokenizer.json"))
+    hooks, draws = Texts(), np.random.default_rng(3)
+    hooks.folder, hooks.signature = tmp_path, signature(TextOptions(max_tokens=512))
+    hooks.prepare()
+    for _ in range(50):
+        assert {*hooks.check(hooks.sample(draws), "x")} <= {0, 1}
+    assert opened(max_tokens=1).sample(draws) is None  # the special tokens alone are two
 
 
 def test_a_plain_text_is_no_pair_and_the_reason_has_no_word_of_python(opened):
