@@ -117,13 +117,12 @@ def _read_levels(outline: Outline, processor: dict[str, Any], name: str) -> None
     if not isinstance(factor, int | float) or factor <= 0:
         _ask_levels(outline, f"{PROCESSOR}: rescale_factor = {factor!r} isn't a positive number")
         return
-    mean, std, origin = 0.0, 1.0, f"{PROCESSOR}: do_normalize"
+    mean: Any = 0.0
+    std: Any = 1.0
+    origin = f"{PROCESSOR}: do_normalize"
     if processor.get("do_normalize", "MobileViT" not in name):
-        mean, std, origin = (
-            processor.get("image_mean"),
-            processor.get("image_std"),
-            f"{PROCESSOR}: image_mean, image_std",
-        )
+        mean, std = processor.get("image_mean"), processor.get("image_std")
+        origin = f"{PROCESSOR}: image_mean, image_std"
     if mean is None or std is None:
         _ask_levels(outline, f"{PROCESSOR} has no image_mean and image_std, and do_normalize isn't off")
         return

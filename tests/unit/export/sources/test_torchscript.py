@@ -38,7 +38,9 @@ def test_a_state_dict_is_no_model_and_the_remedy_says_so(net, tmp_path):
 
 
 class Named(Net):
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(  # type: ignore[override]
+        self, x: torch.Tensor, y: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         both = self.layer(x + y)
         if both.sum() > 0:  # a branch, which a trace would lose
             both = both * 2
