@@ -1,4 +1,4 @@
-"""The first request of each versions version, a golden row of its archive, and the commands that send it again."""
+"""The first request of each served version, a golden row of its archive, and the commands that send it again."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Answered:
     body: bytes
 
 
-def first_answers(settings: Settings, versions: set[Version]) -> list[Answered]:
-    """Send one golden row to each versions version of ours and print the answer, or why there is none.
+def first_answers(settings: Settings, served_versions: set[Version]) -> list[Answered]:
+    """Send one golden row to each served version of ours and print the answer, or why there is none.
 
-    Clients are being versions by now, so a version that can't answer must not end the server.
+    Clients are being served by now, so a version that can't answer must not end the server.
     """
     answered = []
     for archive in stored_archives(settings.store):
-        if archive.ours and archive.version in versions and archive.version:
+        if archive.ours and archive.version in served_versions and archive.version:
             (name, version), body = archive.version, golden_body(archive.path)
             try:
                 answer = ask(settings.inference, name, body, JSON, version, timeout_s=FIRST_S)
@@ -58,7 +58,7 @@ def shortened(line: str) -> str:
 
 
 def next_steps(
-    settings: Settings, config: GatewayConfig | None, answered: Sequence[Answered], versions: set[Version]
+    settings: Settings, config: GatewayConfig | None, answered: Sequence[Answered], served_versions: set[Version]
 ) -> str:
     """Return commands to try, which work as they are; `config` is the gateway's, None without one.
 
@@ -68,19 +68,21 @@ def next_steps(
     """
     if answered:
         example = min(answered, key=lambda each: len(each.body))
-        lines = [request_command(settings, config, example, versions)]
+        lines = [request_command(settings, config, example, served_versions)]
     else:
         lines = [
             _curl(settings, config, "-T FILE", archive.version[0]) + (OF_JSON if archive.migrated else "")
             for archive in stored_archives(settings.store)
-            if not archive.ours and archive.version and archive.version in versions
+            if not archive.ours and archive.version and archive.version in served_versions
         ][:1]
     return "\n  ".join(["try:", *lines, " ".join(["onnxserve release status", *_server_flags(settings)])])
 
 
-def request_command(settings: Settings, config: GatewayConfig | None, request: Answered, versions: set[Version]) -> str:
+def request_command(
+    settings: Settings, config: GatewayConfig | None, request: Answered, served_versions: set[Version]
+) -> str:
     """Return the command that sends a request again; it names the version where the model has several."""
-    versions = {version for name, version in versions if name == request.model}
+    versions = {version for name, version in served_versions if name == request.model}
     path = f"{request.model}/{request.version}" if len(versions) > 1 else request.model
     data = request.body.decode()
     if len(data) > WIDEST:

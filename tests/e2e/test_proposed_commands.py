@@ -62,8 +62,8 @@ def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
     ]
     assert len(requests) > 8
     for request in requests:
-        name, served = request.model, {(request.model, request.version)}
-        command = request_command(settings, config_of(settings), request, served)
+        name, served_versions = request.model, {(request.model, request.version)}
+        command = request_command(settings, config_of(settings), request, served_versions)
         answer = json.loads(run_in_shell(command, tmp_path))
         assert (answer["model"], len(answer["predictions"])) == (name, 1), command
 
@@ -111,10 +111,10 @@ def reads_bytes(members: dict[str, bytes]) -> dict[str, bytes]:
 def test_models_of_torchserve_answer_a_file_of_the_reader(tmp_path, is_migrated):
     members = {"bytes": reads_bytes(doubler_members()), "doubler": doubler_members()}
     old = [write_zip(tmp_path / f"{name}.mar", content) for name, content in members.items()]
-    served = [wrap(read_stock(path), tmp_path / "migrated")[0] for path in old] if is_migrated else old
-    assert not any(read_archive(path).ours for path in served)
+    archives = [wrap(read_stock(path), tmp_path / "migrated")[0] for path in old] if is_migrated else old
+    assert not any(read_archive(path).ours for path in archives)
     (tmp_path / "my numbers.json").write_text('{"numbers": [1, 2.5]}')
-    with serving(settings_in(tmp_path / "server", served), tmp_path, "--warm-up", "0") as server:
+    with serving(settings_in(tmp_path / "server", archives), tmp_path, "--warm-up", "0") as server:
         line, status = proposed(server.output.read_text())
         request = line.replace("FILE", "'my numbers.json'", 1)
         assert json.loads(run_in_shell(request, tmp_path)) == {"numbers": [2, 5.0]}

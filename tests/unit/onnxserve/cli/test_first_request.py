@@ -58,8 +58,8 @@ def test_of_a_long_first_answer_its_begin_is_shown(monkeypatch, capsys):
 
 def proposals(settings: Settings, config: GatewayConfig | None, *answered: Answered) -> list[list[str]]:
     """The proposed commands, split into words as a shell splits them."""
-    served = {(each.model, each.version) for each in answered}
-    first, *lines = next_steps(settings, config, answered, served).splitlines()
+    served_versions = {(each.model, each.version) for each in answered}
+    first, *lines = next_steps(settings, config, answered, served_versions).splitlines()
     assert first == "try:"
     return [shlex.split(line) for line in lines]
 
@@ -78,8 +78,8 @@ def test_a_row_that_is_too_long_for_a_command_lies_in_a_file(tmp_path):
 
 
 def test_of_a_model_with_several_versions_the_one_that_answered_is_asked():
-    served = {("praise", "1.0"), ("praise", "2.0")}
-    assert "/predictions/praise/1.0" in next_steps(DEFAULT, CONFIG, [SHORT], served)
+    served_versions = {("praise", "1.0"), ("praise", "2.0")}
+    assert "/predictions/praise/1.0" in next_steps(DEFAULT, CONFIG, [SHORT], served_versions)
 
 
 def test_the_request_goes_where_this_server_listens(tmp_path):
