@@ -60,13 +60,13 @@ def test_a_model_describes_itself_if_the_handlers_of_all_its_served_versions_are
         StoredArchive(Path("d.mar"), None, ours=False),
     ]
     monkeypatch.setattr(serve, "stored_archives", lambda _: stored)
-    served = {("mixed", "1.0"), ("mixed", "2.0"), ("new", "1.0")}
-    assert serve.described_models(Path(), served) == {"new"}
-    assert serve.described_models(Path(), served - {("mixed", "1.0")}) == {"mixed", "new"}
+    versions = {("mixed", "1.0"), ("mixed", "2.0"), ("new", "1.0")}
+    assert serve.described_models(Path(), versions) == {"new"}
+    assert serve.described_models(Path(), versions - {("mixed", "1.0")}) == {"mixed", "new"}
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("$HOME", r"with '\$'"), ("a\nb", "has a line break"), ("caf\udce9", "isn't UTF-8")]
+    ("name", "message"), [("$HOME", r"with '\$'"), ("a\nb", "has a line break"), ("\udce9", "isn't UTF-8")]
 )
 def test_a_folder_that_can_not_be_told_to_a_service_is_refused_before_anything_starts(
     tmp_path, monkeypatch, name, message
