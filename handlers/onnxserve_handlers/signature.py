@@ -52,7 +52,7 @@ class InputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return ()
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
         """Return the fields with a default that only a model's maker can confirm, and what each is.
 
         An import asks for them, since a wrong one gives other answers without an error. `known` are the fields that the
@@ -94,8 +94,8 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     tensors: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
-        """Return the fields that an import asks for, as `InputOptions.asked` does."""
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+        """Return the fields that an import asks for, as `InputOptions.questions` does."""
         return {}
 
 

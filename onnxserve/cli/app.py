@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -44,12 +45,19 @@ def options(
     """Serve proven ONNX archives of trained models with TorchServe."""
 
 
+def _end_as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """Pass SIGTERM on as SIGINT, to which libraries listen too; a shell's background job may ignore that one."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.default_int_handler(number, frame)
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Run the program; an OnnxserveError or an OSError becomes a message and an exit code, without a traceback.
 
     SIGTERM ends it as Ctrl-C does: with its processes and temporary files.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end_as_ctrl_c)
     try:
         program()
     except OnnxserveError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from onnxserve.features import first_lookup, load, open_repo, start_features
 from onnxserve.torchserve import free_ports
 from tests.helpers import program
 from tests.helpers.torchserve import ROOT, Running, running
+from tests.helpers.waiting import wait_for
 
 CHURN = ROOT / "models" / "churn" / "store"
 
@@ -84,6 +86,25 @@ def test_a_job_that_is_killed_at_any_moment_ends_with_every_row_once(segment, ro
     assert (manifest["rows"], manifest["parts"]) == (60_000, 120)
     assert sorted(path.name for path in out.glob("*.parquet")) == sorted(manifest["files"])
     assert not list(out.rglob(".*")), "what killed workers left is swept away"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_is_stopped_says_how_to_go_on_and_leaves_no_process(segment, rows, tmp_path, kind):
+    words = command(segment, rows, "-o", tmp_path / "out", "--part-rows", "500", "--workers", "2")
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(lambda: [*tmp_path.glob("out/_job/parts/*.json")])
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(kind)
+        output, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, output
+    assert "the same command resumes the job" in output
+    assert below
+    _, left = psutil.wait_procs(below, 30)
+    assert not left
 
 
 def test_a_row_in_a_file_has_the_bits_of_a_row_at_the_server(segment, rows, demo: Running, tmp_path):

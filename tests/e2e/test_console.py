@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from onnxserve.gateway.gateway import METRICS_PAGE
 from tests.helpers import plain_http
 from tests.helpers.administration import administered
-from tests.helpers.browser import WAIT_S, open_hash, phone, playground_answer, text, texts, violations, wait_text
+from tests.helpers.browser import WAIT_S, looks, open_hash, phone, playground_answer, text, texts, violations, wait_text
 from tests.helpers.gateway import gateway_before
 from tests.helpers.observed import observing
 from tests.helpers.torchserve import Running
@@ -29,8 +29,6 @@ DRAWN = """
 const shown = [...document.querySelectorAll('#model .chart')].filter((chart) => !chart.closest('details:not([open])'));
 return shown.every((chart) => chart.querySelector('canvas'));
 """
-# How often the page has looked at the models' state.
-LOOKS = "return performance.getEntriesByName(new URL('data/models.json', location.href).href).length"
 # What sticks out of the screen, without what scrolls by itself.
 WIDE = """
 const out = (node) => node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .chart, .spark');
@@ -66,12 +64,6 @@ def model(page: webdriver.Chrome) -> webdriver.Chrome:
     wait_text(page, "#model h1", "segment")
     wait_for(lambda: len(texts(page, "#model figure")) > 4, WAIT_S)
     return page
-
-
-def wait_looks(page: webdriver.Chrome, more: int) -> None:
-    """Wait until the page has looked so many times more."""
-    wanted = page.execute_script(LOOKS) + more
-    wait_for(lambda: page.execute_script(LOOKS) >= wanted, WAIT_S)
 
 
 def facts(page: webdriver.Chrome) -> dict[str, str]:
@@ -284,7 +276,7 @@ def test_the_page_runs_without_an_error_and_loads_nothing_from_elsewhere(page, c
     page.refresh()
     for address in PAGES:
         open_hash(page, address)
-        wait_looks(page, 2)  # it is drawn anew with the second one
+        looks(page, 2)  # it is drawn anew with the second look
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
     policy = plain_http.get(f"{console}/console/").headers["content-security-policy"]
     assert policy.startswith("default-src 'self'; img-src 'self' data:; media-src data:; ")

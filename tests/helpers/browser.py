@@ -26,6 +26,9 @@ window.fetch = (address, options) => {
 """
 LET_GO = "const [done] = arguments; window.letGo().then(() => setTimeout(done, 500));"
 
+# How often the console has looked at the models' state.
+LOOKS = "return performance.getEntriesByName(new URL('data/models.json', location.href).href).length"
+
 # What an element shows; null where there is none.
 SHOWN = """
 const node = document.querySelector(arguments[0]);
@@ -77,6 +80,12 @@ def wait_text(page: webdriver.Chrome, selector: str, part: str) -> str:
 
     waiting = WebDriverWait(page, WAIT_S, ignored_exceptions=[NoSuchElementException])
     return waiting.until(content, f"{selector} never said {part}")
+
+
+def looks(page: webdriver.Chrome, more: int) -> None:
+    """Wait until the console has looked at its models so many times more."""
+    wanted = page.execute_script(LOOKS) + more
+    WebDriverWait(page, WAIT_S).until(lambda driver: driver.execute_script(LOOKS) >= wanted)
 
 
 def press(page: webdriver.Chrome, words: str) -> None:

@@ -145,7 +145,7 @@ class Outline:
         for name, field in fields.items():
             if field.required:
                 self.ask(f"{section}.{name}", "the artefact doesn't say it")
-        for name, why in record.asked(known).items():
+        for name, why in record.questions(known).items():
             self.ask(f"{section}.{name}", why)
 
 

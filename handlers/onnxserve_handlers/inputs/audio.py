@@ -57,7 +57,7 @@ class AudioOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     row_name: ClassVar[str] = "audio"
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
         """Return the rate of the samples."""
         return {"sample_rate": "the rate that the model was trained at [Hz], such as 16000"}
 

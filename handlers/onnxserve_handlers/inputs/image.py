@@ -77,7 +77,7 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     row_name: ClassVar[str] = "image"
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
         """Return what pixels become, unless they stay as they are."""
         if known.get("dtype") == "uint8":
             return {}

@@ -52,7 +52,7 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
     numeric: ClassVar[bool] = False
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - a hook
         """Return the limit of a text."""
         return {"max_tokens": "the longest text that the model was made for, in tokens"}
 

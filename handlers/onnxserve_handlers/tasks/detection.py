@@ -54,7 +54,7 @@ class DetectionOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, k
     """Most objects of a picture."""
 
     @classmethod
-    def asked(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
+    def questions(cls, known: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the number of the first label, which no output says where outputs have numbers of labels."""
         if known.get("layout") == "anchors":
             return {}

@@ -14,7 +14,7 @@ from onnxserve.torchserve import Settings
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("$HOME", r"with '\$'"), ("a\nb", "has a line break"), ("caf\udce9", "isn't UTF-8")]
+    ("name", "message"), [("$HOME", r"with '\$'"), ("a\nb", "has a line break"), ("\udce9", "isn't UTF-8")]
 )
 def test_a_folder_that_can_not_be_told_to_a_service_is_refused_before_anything_starts(
     tmp_path, monkeypatch, name, message

@@ -62,7 +62,7 @@ DRIPS = {
 
 
 @contextlib.contextmanager
-def served(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """The URL of a server that does this with each connection, until its client is gone."""
 
     def serve() -> None:
@@ -86,7 +86,7 @@ def test_a_server_that_sends_byte_by_byte_takes_no_more_time_than_the_call_has(b
             connection.sendall(b"0")
             time.sleep(0.05)
 
-    with served(drip) as url, Client(url) as client:
+    with answering(drip) as url, Client(url) as client:
         start_s = time.monotonic()
         with pytest.raises(RequestFailed):
             client.predict("demo", ROWS, timeout_s=CALL_S)
@@ -99,7 +99,7 @@ def test_a_server_that_reads_slowly_takes_no_more_time_than_the_call_has():
             time.sleep(0.05)
 
     rows = np.zeros((1_000_000, 2), np.float32)
-    with served(read) as url, Client(url, rows_per_request=len(rows)) as client:
+    with answering(read) as url, Client(url, rows_per_request=len(rows)) as client:
         start_s = time.monotonic()
         with pytest.raises(RequestFailed):
             client.predict("demo", rows, timeout_s=CALL_S)
@@ -134,7 +134,7 @@ def test_the_addresses_of_a_name_are_tried_in_turn(monkeypatch):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
 
     monkeypatch.setattr(socket, "getaddrinfo", search)
-    with served(lambda connection: connection.sendall(HEAD + b"content-length: 2\r\n\r\n{}")) as url:
+    with answering(lambda connection: connection.sendall(HEAD + b"content-length: 2\r\n\r\n{}")) as url:
         port = url.rpartition(":")[2]
         with Client(f"http://two.test:{port}") as client:
             assert client.openapi() == b"{}"
