@@ -91,8 +91,8 @@ class SourceModel(Protocol):
 def match_inputs(source: SourceModel, arrays: Arrays) -> dict[str, str]:
     """Return the source's input for each of the handler's tensors, by name, in the source's order.
 
-    Where both have one input, alone or beside a mask, their names may differ. DefinitionError lists every other difference of names, and of
-    ranks, sizes and types where the source states them.
+    Where both have one input, alone or beside a mask, their names may differ. DefinitionError lists every other
+    difference of names, and of ranks, sizes and types where the source states them.
     """
     known = {spec.name: spec for spec in source.inputs}
     required = [spec.name for spec in source.inputs if spec.required]
