@@ -117,7 +117,9 @@ def _read_levels(outline: Outline, processor: dict[str, Any], name: str) -> None
     if not isinstance(factor, int | float) or factor <= 0:
         _ask_levels(outline, f"{PROCESSOR}: rescale_factor = {factor!r} isn't a positive number")
         return
-    mean, std, origin = 0.0, 1.0, f"{PROCESSOR}: do_normalize"
+    mean: Any = 0.0
+    std: Any = 1.0
+    origin = f"{PROCESSOR}: do_normalize"
     if processor.get("do_normalize", "MobileViT" not in name):
         mean, std, origin = (
             processor.get("image_mean"),

@@ -60,7 +60,10 @@ def flat(module: torch.jit.ScriptModule, arguments: tuple[torch.Tensor, ...]) ->
     with torch.inference_mode():
         if not isinstance(module(*arguments), Mapping):
             return module
-    return torch.jit.trace(FlatOutputs(module), arguments, check_trace=False)
+    traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+        FlatOutputs(module), arguments, check_trace=False
+    )
+    return traced
 
 
 class ScriptSource(TorchSource):
@@ -86,7 +89,8 @@ class ScriptSource(TorchSource):
         matched = match_inputs(self, example)
         names, outputs = list(matched), output_names(self.output_names(example), example)
         free = {name: {0: "batch"} | axes.get(name, {}) for name in names} | {name: {0: "batch"} for name in outputs}
-        arguments, buffer = tuple(torch.from_numpy(example[name]) for name in names), io.BytesIO()
+        arguments = tuple(torch.from_numpy(example[name]) for name in names)
+        buffer: Any = io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from onnxserve.errors import DefinitionError
 from onnxserve_export.importing import ImportOptions, import_model
 
 
-def save_graph(path: Path, kinds: dict[str, int], width: int = 1) -> Path:
+def save_graph(path: Path, kinds: Mapping[str, int], width: int = 1) -> Path:
     """Write a graph of inputs of these types, shape (batch, width), that gives the last one."""
     inputs = [helper.make_tensor_value_info(name, kind, ["batch", width]) for name, kind in kinds.items()]
     *_, (last, kind) = kinds.items()
