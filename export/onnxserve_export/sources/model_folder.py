@@ -55,5 +55,6 @@ def exported_graph(folder: Path) -> Path | None:
 
 def description_of(file: Path) -> Path | None:
     """Return the folder of transformers that describes a graph: its own, or the one above `onnx`; None for another."""
-    folder = file.parent.parent if file.parent.name == EXPORTED else file.parent
-    return folder if file.suffix.lower() == ".onnx" and (folder / PRETRAINED[0]).is_file() else None
+    folders = [file.parent, *([file.parent.parent] if file.parent.name == EXPORTED else [])]
+    described = [folder for folder in folders if (folder / PRETRAINED[0]).is_file()]
+    return described[0] if described and file.suffix.lower() == ".onnx" else None

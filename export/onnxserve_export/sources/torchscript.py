@@ -60,8 +60,9 @@ def flat(module: torch.jit.ScriptModule, arguments: tuple[torch.Tensor, ...]) ->
     with torch.inference_mode():
         if not isinstance(module(*arguments), Mapping):
             return module
-    trace: Any = torch.jit.trace  # torch states no types for it
-    traced: torch.jit.ScriptModule = trace(FlatOutputs(module), arguments, check_trace=False)
+    traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+        FlatOutputs(module), arguments, check_trace=False
+    )
     return traced
 
 
@@ -89,7 +90,7 @@ class ScriptSource(TorchSource):
         names, outputs = list(matched), output_names(self.output_names(example), example)
         free = {name: {0: "batch"} | axes.get(name, {}) for name in names} | {name: {0: "batch"} for name in outputs}
         arguments = tuple(torch.from_numpy(example[name]) for name in names)
-        buffer: Any = io.BytesIO()  # the older exporter takes one, though its types don't say so
+        buffer: Any = io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -58,7 +58,7 @@ def written(source: Path, place: Path, **options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("file", ["model.onnx", "onnx/model.onnx"])
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_graph_has_the_labels_and_limits_of_the_folder_that_describes_it(tmp_path, file, is_named):
-    folder = folder_of(tmp_path / "bert", file)
+    folder = folder_of(tmp_path / "onnx", file)  # the folder's own name says nothing
     onnx.save(graph(), (folder / file).with_name("model_quantized.onnx"))
     definition = written(folder / file if is_named else folder, tmp_path / "models")
     assert definition["source"].endswith(file)

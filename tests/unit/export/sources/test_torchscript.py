@@ -37,10 +37,12 @@ def test_a_state_dict_is_no_model_and_the_remedy_says_so(net, tmp_path):
     assert "model.py:load" in caught.value.fix
 
 
-class Named(Net):
-    def forward(  # type: ignore[override]
-        self, x: torch.Tensor, y: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
+class Named(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         both = self.layer(x + y)
         if both.sum() > 0:  # a branch, which a trace would lose
             both = both * 2
