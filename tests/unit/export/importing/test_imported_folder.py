@@ -22,7 +22,7 @@ def imported(tmp_path, monkeypatch):
     Path("rows.csv").write_text("a,b,c\n1,2,3\n")
 
     def call(**options):
-        lines = []
+        lines: list[str] = []
         given = ImportOptions(columns="a,b,c", task="raw", **options)
         folder = import_model("network.py:build", "net", Path("models"), given, lines.append).folder
         return folder, lines
