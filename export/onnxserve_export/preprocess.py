@@ -17,6 +17,7 @@ from .batch_composition import ALONE, MIXED, batches, random_batches, spread
 from .batches import Batches
 from .early_imports import QUANTISER, importing
 from .export_state import ExportState, Groups
+from .sources import SourceModel
 from .step import Step
 from .subset import Subset
 from .variants import INT8, SEARCHED
@@ -84,8 +85,29 @@ def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
 
 
 def call(state: ExportState) -> None:
-    """Let the handler in the archive's folder turn all rows into tensors."""
-    generated = samples(state.archive_folder, GENERATED)
+    """Let the handler turn all rows into tensors; generated ones are left out where the source fails on them.
+
+    Without rows they are all that there is, and the step `check` has tried some of them.
+    """
+    make_tensors(state, samples(state.archive_folder, GENERATED))
+    if state.split.total and (reason := failure_on(state.model, state.groups.generated)):
+        state.say(f"      {state.model.name} fails on rows generated within the signature, so only yours are compared")
+        state.say(f"      a client's row may fail alike: {reason}")
+        make_tensors(state, [])
+
+
+def failure_on(model: SourceModel, batches: Iterable[Arrays]) -> str:
+    """Return why a source can't answer batches, empty if it can."""
+    try:
+        for batch in batches:
+            model.run(batch)
+    except Exception as error:  # noqa: BLE001 - whatever a user's module raises
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
+    return ""
+
+
+def make_tensors(state: ExportState, generated: Sequence[Any]) -> None:
+    """Let the handler in the archive's folder turn all rows and these into tensors."""
     state.probe = probe = probe_rows(state, generated)
     size, split, layout = state.definition.serve.batch_size, state.split, Layout()
     composition = random_batches(min(len(probe), MIXED), size)
