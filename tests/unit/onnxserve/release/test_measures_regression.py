@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from onnxserve.release.measures import largest_difference
 from onnxserve.release.observations import Observation
+from onnxserve.release.sequential import Wealth
 from onnxserve.release.shadows import Pairs, Report
 from tests.unit.onnxserve.release.test_rollout import ALWAYS, fresh, looks
+
+ALPHA = 0.05
 
 
 def valued(version: str, *values: float) -> Observation:
@@ -44,3 +48,34 @@ def test_values_of_a_regression_are_shifted_by_their_own_size():
         pairs.see(report, valued("1.0", 1e5, 0.02))
         pairs.see(report, valued("2.0", *values))
         assert (report.pairs, report.shifted) == (1, shifted)
+
+
+def ends(moved: float, blocks: int = 40, runs: int = 200) -> float:
+    """Return the share of canaries that the bets end, of six values that drift, depend on each other and have tails.
+
+    Unlike the rows of one test, the values of a block share a shift, as rows of one hour do; `moved` is added to the
+    canary's last value, in spreads.
+    """
+    draws = np.random.default_rng(11)
+    sizes = 10.0 ** np.arange(5, -1, -1)
+    ended = 0
+    for _ in range(runs):
+        wealth = Wealth(1, both=True)
+        wealth.begin()
+        log_wealth = [0.0]
+        for _ in range(blocks):
+            shared = draws.normal(size=(1, 6)) * 3
+            rows = shared + draws.standard_t(3, size=(2, 12, 6)) + draws.normal(size=(2, 12, 1))
+            rows[1, :, 5] += moved
+            wealth.add(largest_difference(rows[0] * sizes, rows[1] * sizes))
+            log_wealth.append(wealth.log)
+        ended += max(log_wealth) >= np.log(1 / ALPHA)
+    return ended / runs
+
+
+def test_canaries_of_several_values_end_without_cause_no_more_often_than_they_may():
+    assert ends(0.0) <= ALPHA + 2.33 * np.sqrt(ALPHA * (1 - ALPHA) / 200)
+
+
+def test_a_value_that_moves_among_others_that_do_not_ends_nearly_all_canaries():
+    assert ends(3.0) > 0.95
