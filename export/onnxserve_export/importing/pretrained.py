@@ -68,6 +68,8 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
         read_task(outline, head, config, origin)
     elif not (folder / MODULES).is_file():
         read_vectors(outline)
+    if outline.get("input.kind") == "text":
+        pretrained_text.read_types(outline, inner)
 
 
 def processor_of(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from onnxserve.errors import DefinitionError
 from onnxserve_export.assets import place_of
 from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, sentence_modules
-from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
+from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS, TYPES
 
 from .outline import Outline
 
@@ -59,6 +59,14 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
         outline.add("input.pairs", True, f"{CONFIG}: labels of a premise and a hypothesis")
     if (folder / MODULES).is_file():
         _read_pooling(outline, folder, tokenizer)
+
+
+def read_types(outline: Outline, inner: Path) -> None:
+    """Read whether a pair's second text has a type of its own: not where the tokenizer gives the model no types."""
+    document = read_object(inner / TOKENIZER_CONFIG) if (inner / TOKENIZER_CONFIG).is_file() else {}
+    names = document.get("model_input_names")
+    if outline.get("input.pairs") and isinstance(names, list) and TYPES not in names:
+        outline.add("input.pair_types", False, f"{TOKENIZER_CONFIG}: model_input_names lack {TYPES}")
 
 
 def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:

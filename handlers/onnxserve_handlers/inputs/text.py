@@ -17,7 +17,8 @@ from ..protocols.body import json_type, unwrap
 from ..signature import TEXT_PAIR, Schema, object_schema
 from . import InputHooks, InputOptions, Positive, from_base64
 from .tensors_arrays import check_mask
-from .text_tokens import DEFAULT, TENSORS, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
+from .text_tokens import DEFAULT, TENSORS, TYPES, Padding, Source, TensorName, TokenRow, pad_rows, panics_as_errors
+from .text_truncation import truncating_tokenizer
 
 AXIS = "sequence"
 UNKNOWN = "[UNK]"
@@ -32,6 +33,11 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
     """Rows are strings; the archive's `tokenizer.json` makes token ids of them."""
     pairs: bool = False
     """Rows are two texts, such as a question and a passage, which the tokenizer joins."""
+    pair_types: bool = True
+    """Whether the second text of a pair has the types in `token_type_ids` that the tokenizer's file gives it.
+
+    `false` for zeros: transformers gives none where its `model_input_names` lack `token_type_ids`.
+    """
     max_tokens: Positive = 128
     """Most tokens of a row, special tokens included [tokens]; `truncate` says what happens to a longer one."""
     truncate: Literal["error", "right", "left", "longest_first"] = "error"
@@ -63,10 +69,8 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
 
     def complete(self, required: Sequence[str], optional: Sequence[str]) -> TextOptions:
         """Return the options with the tensors that a model takes."""
-        taken_names = {
-            *required,
-            *(name for name in optional if name in DEFAULT or (name == TENSORS[2] and self.pairs)),
-        }
+        usual = {*DEFAULT, TYPES} if self.pairs and self.pair_types else {*DEFAULT}
+        taken_names = {*required, *usual.intersection(optional)}
         names = tuple(name for name in TENSORS if name in taken_names)
         if not names and len(required) == 1:  # whatever its name is, one tensor can only be the ids
             names = DEFAULT[:1]
@@ -98,7 +102,11 @@ class TextInput(InputHooks):
         self.names = options.tensors or DEFAULT
         if type(self).dynamic_axes is TextInput.dynamic_axes:
             self.dynamic_axes = {name: {1: AXIS} for name in self.names}
-        self.truncating = None if options.truncate == "error" else truncating_tokenizer(path, options)
+        self.truncating = (
+            None
+            if options.truncate == "error"
+            else truncating_tokenizer(path, options.max_tokens, options.truncate, pairs=options.pairs)
+        )
 
     def check(self, instance: Any, where: str) -> TokenRow:
         """Return the tokens of an instance: at least one, at most `max_tokens`, special tokens included."""
@@ -183,7 +191,10 @@ class TextInput(InputHooks):
 
     def tensors(self, rows: Sequence[TokenRow]) -> dict[str, npt.NDArray[np.int64]]:
         """Return the tensors that the model takes, int64, shape (rows, longest row)."""
-        return pad_rows(rows, self.names, self.padding, self.buffers)
+        tensors = pad_rows(rows, self.names, self.padding, self.buffers)
+        if not self.options.pair_types and TYPES in tensors:
+            tensors[TYPES].fill(0)
+        return tensors
 
     def row_schema(self) -> Schema:
         """Return the schema of `{"text": ...}`, of a pair, or of a text or its words."""
@@ -284,16 +295,3 @@ class TextInput(InputHooks):
         return self.tokenizer.decode(
             draws.integers(0, self.tokenizer.get_vocab_size(), int(draws.integers(1, most))).tolist()
         )
-
-
-def truncating_tokenizer(path: str, options: TextOptions) -> Tokenizer:
-    """Return a tokenizer that cuts rows as the options say."""
-    tokenizer = Tokenizer.from_file(path)
-    tokenizer.no_padding()
-    last = "only_second" if options.pairs else "only_first"
-    tokenizer.enable_truncation(
-        options.max_tokens,
-        strategy="longest_first" if options.truncate == "longest_first" else last,
-        direction="left" if options.truncate == "left" else "right",
-    )
-    return tokenizer

@@ -16,6 +16,7 @@ Source = str | tuple[str, str] | list[str]
 TensorName = Literal["input_ids", "attention_mask", "token_type_ids", "position_ids", "special_tokens_mask"]
 TENSORS: tuple[TensorName, ...] = get_args(TensorName)
 DEFAULT: tuple[TensorName, ...] = ("input_ids", "attention_mask")
+TYPES: TensorName = "token_type_ids"
 PANICS = "pyo3_runtime"  # the module of panics' type
 PAD_TOKENS = ("[PAD]", "<pad>", "<|padding|>")  # where the tokenizer's file doesn't say how it pads
 

@@ -54,6 +54,15 @@ def test_a_pair_is_an_object_or_a_list_and_its_second_text_has_another_type(open
     assert hooks.dynamic_axes == {name: {1: "sequence"} for name in ALL}
 
 
+def test_a_pair_without_types_has_zeros_whatever_the_tokenizers_file_gives(opened):
+    hooks = opened(pairs=True, pair_types=False, tensors=ALL[:3])
+    tensors = hooks.tensors([hooks.check(["good", "film good"], "x")])
+    assert tensors["token_type_ids"].tolist() == [[0] * 6]
+    options = TextOptions(pairs=True, pair_types=False)
+    assert options.complete(ALL[:1], ALL[1:3]).tensors == ALL[:2]
+    assert options.complete(ALL[:3], ()).tensors == ALL[:3]
+
+
 def test_equal_pairs_are_one_row_to_drift(opened):
     hooks = opened(pairs=True)
     keys = {row_key(hooks.check(["good", "film good"], "x")) for _ in range(30)}
