@@ -109,6 +109,7 @@ def _add_cut(outline: Outline, size: tuple[int, int], shorter_side: int, origin:
     outline.add("input.width", size[1], origin)
     outline.add("input.resize", resize, origin)
     outline.add("input.shorter_side", shorter_side, origin)
+    outline.add("input.odd_cut", "first", "center_crop of transformers' image processors")
 
 
 def _read_levels(outline: Outline, processor: dict[str, Any], name: str) -> None:

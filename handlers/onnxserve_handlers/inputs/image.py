@@ -18,7 +18,7 @@ from ..signature import FILE_BYTES, Schema, object_schema
 from . import BASE64, EncodedInput, InputOptions, Positive
 from .image_decoding import MAGIC, decode, normalise, pixels_of
 from .image_libtiff import listen
-from .image_placement import Frame, Placement, place
+from .image_placement import Frame, OddCut, Placement, place
 
 Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Colour = Level | Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=3)]
@@ -53,6 +53,9 @@ class ImageOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_onl
     """Length of the shorter side before the cut, for `crop`; 0 for the shortest that covers the cut [pixels].
 
     With `stretch`, the image becomes a square of this side, of which the middle is cut; 0 for no cut."""
+    odd_cut: OddCut = "even"
+    """Where a cut begins that leaves an odd number of pixels out: at the `even` one of both middle places, as
+    torchvision's CenterCrop does, or at the `first`, as image processors of transformers do."""
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     """Pillow's filter for scaling; all but `nearest` smooth when they reduce."""
     bars: Colour = 114
@@ -180,7 +183,7 @@ class ImageInput(EncodedInput):
     def placement(self, source_size: tuple[int, int]) -> Placement:
         """Return where an image of this width and height lies in the graph's."""
         spec = self.options
-        return place(source_size, (spec.width, spec.height), spec.resize, spec.shorter_side)
+        return place(source_size, (spec.width, spec.height), spec.resize, spec.shorter_side, spec.odd_cut)
 
     def to_size(self, image: Image.Image) -> Image.Image:
         """Return an upright image in the graph's size; a handler of your own may resize it otherwise."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]  # width and height [pixels]
+OddCut = Literal["even", "first"]
 
 
 class Placement(NamedTuple):
@@ -31,26 +32,37 @@ class Placement(NamedTuple):
         return Frame(*source, *target, x_scale, y_scale, -self.left * x_scale, -self.top * y_scale)
 
 
-def place(source: Size, target: Size, resize: Literal["stretch", "crop", "letterbox"], shorter: int = 0) -> Placement:
+def place(
+    source: Size,
+    target: Size,
+    resize: Literal["stretch", "crop", "letterbox"],
+    shorter: int = 0,
+    odd_cut: OddCut = "even",
+) -> Placement:
     """Return where an image lies; `shorter` is the length of its shorter side before a cut, 0 for the least.
 
     An image that is stretched becomes a square of that side before the cut, or with 0 exactly the target.
     """
     if resize == "stretch":
-        return cut_middle((shorter, shorter) if shorter else target, target)
+        return cut_middle((shorter, shorter) if shorter else target, target, odd_cut)
     ratios = [Fraction(after, before) for before, after in zip(source, target, strict=True)]
     if resize == "crop":
-        # Whole pixels as torchvision's Resize and CenterCrop choose them.
+        # Whole pixels as torchvision's Resize chooses them.
         factor = max(*ratios, Fraction(shorter, min(source)))
-        return cut_middle((int(source[0] * factor), int(source[1] * factor)), target)
+        return cut_middle((int(source[0] * factor), int(source[1] * factor)), target, odd_cut)
     factor = min(ratios)
     width, height = (max(1, round(side * factor)) for side in source)
     return Placement(width, height, (target[0] - width) // 2, (target[1] - height) // 2)
 
 
-def cut_middle(scaled: Size, target: Size) -> Placement:
-    """Return where a scaled image lies whose middle is the graph's image, as torchvision's CenterCrop chooses it."""
-    left, top = (-round((side - kept) / 2) for side, kept in zip(scaled, target, strict=True))
+def cut_middle(scaled: Size, target: Size, odd_cut: OddCut) -> Placement:
+    """Return where a scaled image lies whose middle is the graph's image.
+
+    Where half a pixel is left over, torchvision's CenterCrop begins at the `even` place, and `center_crop` of
+    transformers at the `first`.
+    """
+    lost = [side - kept for side, kept in zip(scaled, target, strict=True)]
+    left, top = (-(pixels // 2 if odd_cut == "first" else round(pixels / 2)) for pixels in lost)
     return Placement(*scaled, left, top)
 
 

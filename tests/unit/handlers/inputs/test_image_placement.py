@@ -29,6 +29,13 @@ def test_an_image_is_stretched_cut_to_the_middle_or_set_between_bars(source, res
     assert place(source, (8, 6), resize, shorter) == Placement(*expected)
 
 
+@pytest.mark.parametrize(("side", "even", "first"), [(9, 0, 0), (10, 1, 1), (11, 2, 1), (13, 2, 2), (15, 4, 3)])
+def test_an_odd_cut_begins_where_torchvision_or_transformers_begins_it(side, even, first):
+    for resize, shorter in (("crop", 8), ("stretch", side)):
+        begins = [place((side, 8), (8, 8), resize, shorter, odd_cut) for odd_cut in ("even", "first")]
+        assert [-placed.left for placed in begins] == [even, first]
+
+
 @given(source=sizes, target=sizes, extra=st.integers(0, 50))
 def test_a_cut_lies_within_the_image_and_a_letterbox_holds_all_of_it(source, target, extra):
     cut = place(source, target, "crop", max(target) + extra)
