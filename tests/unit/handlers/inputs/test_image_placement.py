@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxserve_handlers.inputs.image_placement import Placement, place
+from onnxserve_handlers.inputs.image_placement import OddCut, Placement, place
 
+CUTS: tuple[OddCut, ...] = ("even", "first")
 sides = st.integers(1, 400)
 sizes = st.tuples(sides, sides)
 
@@ -31,9 +32,8 @@ def test_an_image_is_stretched_cut_to_the_middle_or_set_between_bars(source, res
 
 @pytest.mark.parametrize(("side", "even", "first"), [(9, 0, 0), (10, 1, 1), (11, 2, 1), (13, 2, 2), (15, 4, 3)])
 def test_an_odd_cut_begins_where_torchvision_or_transformers_begins_it(side, even, first):
-    for resize, shorter in (("crop", 8), ("stretch", side)):
-        begins = [place((side, 8), (8, 8), resize, shorter, odd_cut) for odd_cut in ("even", "first")]
-        assert [-placed.left for placed in begins] == [even, first]
+    assert [-place((side, 8), (8, 8), "crop", 8, cut).left for cut in CUTS] == [even, first]
+    assert [-place((8, 8), (8, 8), "stretch", side, cut).top for cut in CUTS] == [even, first]
 
 
 @given(source=sizes, target=sizes, extra=st.integers(0, 50))
