@@ -47,6 +47,8 @@ def test_a_mask_lets_sounds_of_any_length_run_together_with_equal_answers(tmp_pa
 
 
 def test_a_length_that_the_models_first_convolution_cant_take_is_named(tmp_path):
-    with pytest.raises(CheckFailed, match=r"axis 1 of audio holds from 32 to None only, allowed 24 to 1600") as refusal:
+    with pytest.raises(
+        CheckFailed, match=r"axis 1 of audio holds from 32 to None only; allowed: 24 to 1600"
+    ) as refusal:
         exported(with_options(tmp_path, "min_seconds = 0.003"))
     assert "input.min_seconds" in refusal.value.fix

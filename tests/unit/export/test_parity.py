@@ -145,7 +145,7 @@ def test_an_fp32_graph_that_deviates_needs_a_certificate_and_few_rows_give_none(
 
 def test_without_a_row_there_is_an_archive_only_if_it_may_be_unproven(tmp_path):
     model = write_model(tmp_path / "models", 0)
-    with pytest.raises(CheckFailed, match="0 rows"):
+    with pytest.raises(CheckFailed, match="there are no rows, and without one"):
         export(model, tmp_path / "store")
     state, _ = export(model, tmp_path / "store", ExportOptions(unproven=True))
     summary = state.evidence["summary"]

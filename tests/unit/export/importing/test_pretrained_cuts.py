@@ -40,5 +40,5 @@ def test_a_cut_of_an_odd_number_of_pixels_is_that_of_transformers(tmp_path, proc
     facts = {name: fact.value for name, fact in outline.section("input") if name != "kind"}
     levels = {name: tuple(facts.pop(name)) for name in ("mean", "std")}
     handler = with_fake_session(ImageClassifier(), **facts, **levels)
-    served = handler.tensors([handler.check(saved(picture), "x")])["image"]
-    np.testing.assert_allclose(served, expected, atol=1e-5)
+    pixels = handler.tensors([handler.check(saved(picture), "x")])["image"]
+    np.testing.assert_allclose(pixels, expected, atol=1e-5)

@@ -28,9 +28,9 @@ def test_masks_are_those_of_transformers_in_the_size_of_the_models_pictures(tmp_
     assert len(np.unique(expected)) > 1
     model = open_source(str(tmp_path), tmp_path, {}, ["logits"])
     graph, _ = model.graph({"image": pixels}, {})
-    [served] = onnxruntime.InferenceSession(graph.SerializeToString()).run(["logits"], {"image": pixels})
+    [scaled] = onnxruntime.InferenceSession(graph.SerializeToString()).run(["logits"], {"image": pixels})
     task = Segmentation()
     options = SegmentationOptions(labels=("road", "wall", "sky"))
     task.signature = replace(signature(), output=options)
-    for logits in (model.run({"image": pixels})["logits"], served):
+    for logits in (model.run({"image": pixels})["logits"], scaled):
         np.testing.assert_array_equal(task.masks(Outputs({"logits": logits})), expected)

@@ -164,7 +164,7 @@ def test_rows_that_are_none_are_refused(module, rows, message, tmp_path):
 
 def test_a_text_model_needs_its_tokenizer(tmp_path):
     given: dict[str, Any] = {"input": {"kind": "text", "max_tokens": 8}, "output": "raw"}
-    with pytest.raises(OnnxserveError, match=r"need tokenizer\.json"):
+    with pytest.raises(OnnxserveError, match=r"tokenizer\.json: rows of kind text need this file"):
         onnxserve.export(Side(), [("a", None)], files={"golden.jsonl": b'{"input": "a"}'}, store=tmp_path, **given)
 
 

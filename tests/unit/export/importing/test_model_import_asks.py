@@ -60,7 +60,8 @@ def test_a_tokenizer_beside_a_functions_file_is_copied_for_texts(tmp_path, monke
 @pytest.mark.parametrize("source", ["network.py:build", "network:build", "net.onnx", "repository"])
 def test_all_that_texts_need_is_asked_for_at_once_whatever_the_source(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "network", raising=False)
+    monkeypatch.setitem(sys.modules, "network", sys)  # so that it is forgotten: other tests have others of this name
+    del sys.modules["network"]
     (tmp_path / "network.py").write_text(LINEAR)
     write_linear(tmp_path / "net.onnx")
     write_triton(tmp_path / "repository")
