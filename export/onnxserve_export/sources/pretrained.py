@@ -17,7 +17,6 @@ import torch
 from onnxserve.errors import DefinitionError
 
 from .pointer import check_pointer
-from .segmentation import SEGMENTATION, LogitsOfPixels
 from .source import InputSpec
 from .spectrogram import from_samples
 from .torch_module import TorchModule
@@ -71,8 +70,6 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
         raise DefinitionError(f"transformers can't build {name}: {first}", where=str(folder)) from error
     _check_whole(name, loaded, folder, outputs)
     processor = read_object(weights / PROCESSOR) if (weights / PROCESSOR).is_file() else {}
-    if name.endswith(SEGMENTATION):
-        module = LogitsOfPixels(module)
     heard = from_samples(processor, module)
     return TorchModule(heard, outputs) if heard is not None else PretrainedModule(module, outputs)
 
