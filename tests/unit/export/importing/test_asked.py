@@ -14,6 +14,18 @@ from tests.helpers.artefacts import CONFIG, write_linear, write_triton
 
 LINEAR = "import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n"
 
+TOKENS = """import torch
+
+
+class Words(torch.nn.Module):
+    def forward(self, input_ids):
+        return input_ids.float()
+
+
+def build():
+    return Words()
+"""
+
 
 def document(source: object, tmp_path, **options):
     imported = import_model(str(source), "net", tmp_path / "models", ImportOptions(**options))
@@ -55,6 +67,27 @@ def test_a_tokenizer_beside_a_functions_file_is_copied_for_texts(tmp_path, monke
     (tmp_path / "tokenizer.json").write_text("{}")
     document("network.py:build", tmp_path, kind="text", task="raw", fields=("input.max_tokens=8",))
     assert (tmp_path / "models" / "net" / "tokenizer.json").read_text() == "{}"
+
+
+def test_a_function_that_takes_tokens_is_asked_for_all_that_texts_need_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(TOKENS)
+    with pytest.raises(DefinitionError, match="2 values can't be read") as refusal:
+        document("network.py:build", tmp_path)
+    assert "--file PATH/tokenizer.json" in refusal.value.fix
+    assert "--set input.max_tokens=VALUE" in refusal.value.fix
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "tokenizer.json").write_text("{}")
+    answers = {"files": (tmp_path / "words" / "tokenizer.json",), "fields": ("input.max_tokens=8",)}
+    assert document("network.py:build", tmp_path, **answers)["input"] == {"kind": "text", "max_tokens": 8}
+
+
+def test_tokens_are_taken_as_numbers_where_their_type_or_the_kind_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(TOKENS)
+    with pytest.raises(DefinitionError, match=r"input\.tensors: torch states neither types nor sizes"):
+        document("network.py:build", tmp_path, kind="tensors")
+    assert document("network.py:build", tmp_path, tensors=("input_ids=int64[8]",))["input"]["kind"] == "tensors"
 
 
 @pytest.mark.parametrize("source", ["network.py:build", "network:build", "net.onnx", "repository"])
