@@ -152,6 +152,27 @@ def test_columns_of_rows_that_fit_nothing_are_told_beside_what_is_missing_and_no
 
 
 @pytest.mark.parametrize(
+    ("content", "task", "fields", "lines"),
+    [
+        ("a,bought,b\n1,yes,2\n", "classification", (), 2),
+        ("a,bought,b\n1,yes,2\n", "classification", ('rows.label="bought"',), 0),
+        ("a,bought,b,label\n1,2,3,yes\n", "classification", (), 0),
+        ("a,b\n1,2\n", "classification", (), 0),
+        ("a,bought,b\n1,yes,2\n", "raw", (), 0),
+    ],
+)
+def test_a_column_that_may_be_the_label_and_that_nothing_reads_is_named(tmp_path, content, task, fields, lines):
+    (tmp_path / "rows.csv").write_text(content)
+    labels = "no,yes" if task == "classification" else ""
+    spoken = list[str]()
+    source, rows = write_linear(tmp_path / "net.onnx"), str(tmp_path / "rows.csv")
+    options = ImportOptions(columns="a,b", task=task, labels=labels, rows=rows, fields=fields)
+    import_model(str(source), "net", tmp_path / "models", options, spoken.append)
+    assert len([line for line in spoken if "bought" in line]) == lines
+    assert lines == 0 or """--set 'rows.label="bought"'""" in spoken[-1]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("rows.csv", "a,c\n1,2\n", "missing columns: b"),
