@@ -52,13 +52,7 @@ def choose_columns(available: Sequence[str], wanted: Wanted, where: str) -> Colu
     if not named and SINGLE[0] in available:  # a row as a client sends it, as in golden.jsonl
         return Columns((SINGLE[0],), (SINGLE[0],), labels, is_table=False)
     if table:
-        if named and len(named) != len(table):
-            raise DefinitionError(
-                f"rows.input names {len(named)} columns, input.columns {len(table)}",
-                where=where,
-                fix="name a column of the file for each of " + ", ".join(table[:SHOWN]),
-            )
-        _check_present(named or table, available, where)
+        _check_table(named, table, available, labels, where)
         return Columns(named or table, table, labels, is_table=wanted.numeric)
     rest = [name for name in available if name not in labels]
     inputs = named or _inputs(rest, where, wanted.kind, labelled=bool(labels))
@@ -87,7 +81,7 @@ def _inputs(rest: Sequence[str], where: str, kind: str, *, labelled: bool) -> tu
         return tuple(single or rest)
     if not rest:
         raise DefinitionError("there is no column but the label", where=where, fix="add a column with the input")
-    fix = f"say which is which: {choice_of(rest, labelled=labelled)}"
+    fix = f"say which is which: {choice_of(rest[:1], '' if labelled else rest[1])}"
     if kind == "text":
         both = literal(list(rest[:2]))
         fix += f"; a row of two texts has --set 'rows.input={both}' --set input.pairs=true"
@@ -95,14 +89,11 @@ def _inputs(rest: Sequence[str], where: str, kind: str, *, labelled: bool) -> tu
     raise DefinitionError(what, where=where, fix=fix)
 
 
-def choice_of(columns: Sequence[str], *, labelled: bool) -> str:
-    """Return how to name the columns of the input and the label, with some that are there.
-
-    `labelled` is whether a column is known to be the label.
-    """
-    values = {"input": literal(list(columns[:1]))}
-    if not labelled and len(columns) > 1:
-        values["label"] = literal(columns[1])
+def choice_of(inputs: Sequence[str], label: str) -> str:
+    """Return how to name the columns of the input, and the label's unless it is empty."""
+    values = {"input": literal(list(inputs))}
+    if label:
+        values["label"] = literal(label)
     options = " ".join(f"--set {quote(f'rows.{name}={value}')}" for name, value in values.items())
     lines = ", ".join(f"{name} = {value}" for name, value in values.items())
     return f"such as {options} of an import, or {lines} in [rows] of model.toml, beside `location`"
@@ -113,5 +104,34 @@ def _check_present(names: Sequence[str], available: Sequence[str], where: str) -
         raise DefinitionError(
             f"missing columns: {', '.join(missing[:SHOWN])}",
             where=where,
-            fix=f"it has {', '.join(available[:SHOWN])}; say which is which: {choice_of(available, labelled=False)}",
+            fix=f"{_has(available)}; say which is which: {choice_of(available[:1], ''.join(available[1:2]))}",
         )
+
+
+def _check_table(
+    named: Sequence[str], table: Sequence[str], available: Sequence[str], labels: Sequence[str], where: str
+) -> None:
+    missing = [name for name in named or table if name not in available]
+    if named and len(named) != len(table):
+        what = f"rows.input names {len(named)} columns, input.columns {len(table)}"
+    elif missing:
+        what = f"missing columns: {', '.join(missing[:SHOWN])}"
+    else:
+        return
+    raise DefinitionError(what, where=where, fix=f"{_has(available)}; {_table_choice(table, available, labels)}")
+
+
+def _table_choice(table: Sequence[str], available: Sequence[str], labels: Sequence[str]) -> str:
+    others = [name for name in available if name not in {*table, *labels}]
+    lacking = [name for name in table if name not in available]
+    if len(others) < len(lacking):
+        beside = " beside the label" if labels else ""
+        return f"a row has {len(table)} columns{beside}: give rows that have each of {', '.join(table[:SHOWN])}"
+    substitutes = dict(zip(lacking, others, strict=False))
+    label = "" if labels else "".join(others[len(lacking) :][:1])
+    chosen = choice_of([substitutes.get(name, name) for name in table], label)
+    return f"name a column of the file for each of {', '.join(table[:SHOWN])}, in this order: {chosen}"
+
+
+def _has(available: Sequence[str]) -> str:
+    return f"it has {', '.join(available[:SHOWN])}"

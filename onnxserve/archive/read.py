@@ -31,7 +31,11 @@ MAX_RATIO = 200
 MAX_MEMBERS = 10_000
 MAX_NAME = 255  # bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
-MIGRATED_FIX = "the archive was migrated from TorchServe and only serves; make one of ours: onnxserve migrate --convert"
+MIGRATED_FIX = (
+    "the archive was migrated from TorchServe and only serves; make one of ours of what was migrated: "
+    "onnxserve migrate SOURCE --convert models, or where its handler is your own, onnxserve import SOURCE NAME "
+    "--kind KIND --task TASK"
+)
 FOREIGN_FIX = "fetch or export the archive again; take over one of torch-model-archiver with: onnxserve migrate ARCHIVE"
 NAME_FIX = "letters, digits and _ . + - after a letter or digit, 128 at most"
 

@@ -59,6 +59,27 @@ def ask(  # noqa: PLR0913 - all but four are optional
     return document
 
 
+def ask_row(
+    address: Address, model: str, row: str, headers: dict[str, str], version: str, *, ca: str
+) -> dict[str, Any]:
+    """Ask for the prediction of what a person typed; ServerError says how a file is sent, where they typed its path."""
+    body, content_type = encode(row)
+    try:
+        return ask(address, model, body, {"Content-Type": content_type, **headers}, version, ca=ca)
+    except ServerError as error:
+        if content_type == "text/plain" and is_file(row):
+            raise ServerError(error.what, where=error.where, fix=f"write @{row} to send the file itself") from error
+        raise
+
+
+def is_file(text: str) -> bool:
+    """Return whether a text is the path of a file, which no long text can be."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def golden_body(archive: Path) -> bytes:
     """Return the first golden row of an archive as a request body."""
     with open_archive(archive) as opened:
@@ -103,9 +124,7 @@ def predict(  # noqa: PLR0913 - each is a flag
     settings = settings_from(config=config, inference_port=inference_port, gateway_file=gateway_file, state=state)
     direct = direct or bool(inference_port)
     address = settings.inference if direct else parse_address(url or config_of(settings).url)
-    body, content_type = encode(row)
-    headers = {"Content-Type": content_type, **({"x-api-key": key} if key else {})}
-    answer = ask(address, model, body, headers, version, ca=ca)
+    answer = ask_row(address, model, row, {"x-api-key": key} if key else {}, version, ca=ca)
 
     def human() -> None:
         if "predictions" not in answer:

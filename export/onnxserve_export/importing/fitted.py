@@ -85,5 +85,6 @@ def columns_of(model: Any) -> tuple[list[str], str]:
         count = getattr(model, attribute, None)
         count = count() if callable(count) else count
         if count:
-            return [f"x{index}" for index in range(int(count))], f"the model's {attribute}; it knows no names"
+            names = [f"x{index}" for index in range(int(count))]
+            return names, f"the model's {attribute}; it knows no names, and --columns gives it some"
     return [], ""

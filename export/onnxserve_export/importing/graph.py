@@ -20,10 +20,13 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
     """Read inputs; rows are tensors by name unless the user, or a tokenizer in `folder`, gives them a meaning."""
     names = [spec.name for spec in source.inputs]
     has_tokenizer = folder is not None and (folder / TOKENIZER).is_file()
+    untyped = any(not spec.dtype for spec in source.inputs) and not outline.get("input.tensors")
     if outline.get("input.columns"):
         outline.add("input.kind", "table", "--columns")
     elif TOKENS in names and has_tokenizer:
         outline.add("input.kind", "text", f"its input {TOKENS}, and the {TOKENIZER} beside it")
+    elif TOKENS in names and untyped:  # all that texts need is asked for at once
+        outline.add("input.kind", "text", f"its input {TOKENS}; --kind tensors takes numbers instead")
     elif are_columns(source.inputs):
         outline.add("input.kind", "table", "each input is one column, and some are texts")
     else:

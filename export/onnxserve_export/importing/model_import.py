@@ -95,7 +95,7 @@ def import_model(
     files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
     ask_files(outline, files, folders_of(place))
     if place_of_rows := rows.path:
-        faults.attempt(lambda: check_columns(outline, place_of_rows))
+        faults.attempt(lambda: check_columns(outline, place_of_rows, say))
     outline.check(faults)
     files = {**files, **given}
     check_size(files)

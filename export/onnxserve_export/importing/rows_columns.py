@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from onnxserve.batch.part import ALBUMS
 from onnxserve.batch.sources import find_sources
+from onnxserve.definition.toml_literal import literal
 from onnxserve.errors import BatchError, DefinitionError
-from onnxserve_export.row_columns import Wanted, choose_columns
+from onnxserve_export.row_columns import SHOWN, Columns, Wanted, choose_columns
 from onnxserve_export.row_files import available_columns
 from onnxserve_handlers.registry import KINDS, input_kind
 from onnxserve_handlers.signature import TEXT_PAIR
@@ -15,10 +18,10 @@ from onnxserve_handlers.signature import TEXT_PAIR
 from .outline import Outline
 
 
-def check_columns(outline: Outline, rows: Path) -> None:
+def check_columns(outline: Outline, rows: Path, say: Callable[[str], None]) -> None:
     """Raise DefinitionError if it isn't clear which columns of a file are the input and the label, or one is missing.
 
-    A folder of images or sounds has none.
+    Say which columns aren't read where no label is. A folder of images or sounds has none.
     """
     kind = outline.get("input.kind")
     if kind not in KINDS or (kind == "table" and not outline.get("input.columns")):
@@ -26,9 +29,20 @@ def check_columns(outline: Outline, rows: Path) -> None:
     try:
         file = find_sources([str(rows)]).files[0]
         if file.kind not in ALBUMS:
-            choose_columns(available_columns(file), wanted_columns(outline, kind), file.url)
+            available = available_columns(file)
+            columns = choose_columns(available, wanted_columns(outline, kind), file.url)
+            if not columns.labels and outline.get("output.task") != "raw":
+                say_unread(available, columns, say)
     except BatchError as error:
         raise DefinitionError(error.what, where=error.where or str(rows), fix=error.fix) from error
+
+
+def say_unread(available: Sequence[str], columns: Columns, say: Callable[[str], None]) -> None:
+    """Say which columns of a file without labels nothing reads, since one of them may be the label."""
+    if unread := [name for name in available if name not in columns.inputs]:
+        option = quote(f"rows.label={literal(unread[0])}")
+        say(f"no column of the rows is called label, and nothing reads {', '.join(unread[:SHOWN])}")
+        say(f"      if {unread[0]} is the label, import again with --set {option}, and accuracy is proven too")
 
 
 def wanted_columns(outline: Outline, kind: str) -> Wanted:

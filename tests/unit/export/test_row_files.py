@@ -182,6 +182,32 @@ def test_columns_that_do_not_fit_are_refused_with_those_of_the_file(table, tmp_p
     assert refusal.value.fix
 
 
+def test_columns_of_a_table_that_are_missing_are_named_all_at_once(table, tmp_path):
+    (tmp_path / "rows.csv").write_text("east,north,label\n1,2,inside\n")
+    for section in ({}, {"input": ("east",)}):
+        with pytest.raises(DefinitionError) as refusal:
+            rows_of(tmp_path / "rows.csv", table, **section)
+        assert (
+            """for each of x, y, in this order: such as --set 'rows.input=["east", "north"]' of""" in refusal.value.fix
+        )
+    assert rows_of(tmp_path / "rows.csv", table, input=("east", "north")) == [([1.0, 2.0], "inside")]
+
+
+def test_a_column_that_has_its_name_keeps_its_place_and_the_next_free_one_is_the_label(table, tmp_path):
+    (tmp_path / "rows.csv").write_text("north,x,class\n2,1,inside\n")
+    with pytest.raises(DefinitionError, match="missing columns: y") as refusal:
+        rows_of(tmp_path / "rows.csv", table)
+    assert """--set 'rows.input=["x", "north"]' --set 'rows.label="class"'""" in refusal.value.fix
+
+
+def test_a_file_with_too_few_columns_is_not_offered_names_that_cannot_fit(table, tmp_path):
+    (tmp_path / "rows.csv").write_text("east,label\n1,inside\n")
+    with pytest.raises(DefinitionError, match="missing columns: x, y") as refusal:
+        rows_of(tmp_path / "rows.csv", table)
+    assert "a row has 2 columns beside the label: give rows that have each of x, y" in refusal.value.fix
+    assert "--set" not in refusal.value.fix
+
+
 def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
     (tmp_path / "rows.csv").write_text("title,body,label\na,b,positive\n")
     with pytest.raises(DefinitionError, match="several columns may be the input: title, body") as refusal:

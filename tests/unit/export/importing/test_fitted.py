@@ -45,6 +45,15 @@ def test_columns_of_a_table_with_names_keep_them():
     assert columns_of(Named()) == (["age", "income"], "the model's feature_names_in_")
 
 
+def test_a_model_that_knows_no_names_says_where_they_come_from():
+    class Numbered:
+        n_features_in_ = 2
+
+    names, origin = columns_of(Numbered())
+    assert names == ["x0", "x1"]
+    assert "--columns" in origin
+
+
 def test_classes_of_a_booster_without_names_are_asked_for(tmp_path):
     lightgbm = pytest.importorskip("lightgbm")
     data = lightgbm.Dataset(np.eye(2).repeat(30, axis=0), [0] * 30 + [1] * 30, feature_name=["age", "income"])

@@ -14,6 +14,18 @@ from tests.helpers.artefacts import CONFIG, write_linear, write_triton
 
 LINEAR = "import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n"
 
+TOKENS = """import torch
+
+
+class Words(torch.nn.Module):
+    def forward(self, input_ids):
+        return input_ids.float()
+
+
+def build():
+    return Words()
+"""
+
 
 def document(source: object, tmp_path, **options):
     imported = import_model(str(source), "net", tmp_path / "models", ImportOptions(**options))
@@ -55,6 +67,27 @@ def test_a_tokenizer_beside_a_functions_file_is_copied_for_texts(tmp_path, monke
     (tmp_path / "tokenizer.json").write_text("{}")
     document("network.py:build", tmp_path, kind="text", task="raw", fields=("input.max_tokens=8",))
     assert (tmp_path / "models" / "net" / "tokenizer.json").read_text() == "{}"
+
+
+def test_a_function_that_takes_tokens_is_asked_for_all_that_texts_need_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(TOKENS)
+    with pytest.raises(DefinitionError, match="2 values can't be read") as refusal:
+        document("network.py:build", tmp_path)
+    assert "--file PATH/tokenizer.json" in refusal.value.fix
+    assert "--set input.max_tokens=VALUE" in refusal.value.fix
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "tokenizer.json").write_text("{}")
+    answers = {"files": (tmp_path / "words" / "tokenizer.json",), "fields": ("input.max_tokens=8",)}
+    assert document("network.py:build", tmp_path, **answers)["input"] == {"kind": "text", "max_tokens": 8}
+
+
+def test_tokens_are_taken_as_numbers_where_their_type_or_the_kind_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "network.py").write_text(TOKENS)
+    with pytest.raises(DefinitionError, match=r"input\.tensors: torch states neither types nor sizes"):
+        document("network.py:build", tmp_path, kind="tensors")
+    assert document("network.py:build", tmp_path, tensors=("input_ids=int64[8]",))["input"]["kind"] == "tensors"
 
 
 @pytest.mark.parametrize("source", ["network.py:build", "network:build", "net.onnx", "repository"])
@@ -117,6 +150,27 @@ def test_columns_of_rows_that_fit_nothing_are_told_beside_what_is_missing_and_no
     assert not (tmp_path / "models").exists()
     fields = ("input.max_tokens=8", 'rows.input=["review"]', 'rows.label="stars"')
     assert document(source, tmp_path, kind="text", task="raw", rows=rows, fields=fields)["rows"]["label"] == "stars"
+
+
+@pytest.mark.parametrize(
+    ("content", "task", "fields", "lines"),
+    [
+        ("a,bought,b\n1,yes,2\n", "classification", (), 2),
+        ("a,bought,b\n1,yes,2\n", "classification", ('rows.label="bought"',), 0),
+        ("a,bought,b,label\n1,2,3,yes\n", "classification", (), 0),
+        ("a,b\n1,2\n", "classification", (), 0),
+        ("a,bought,b\n1,yes,2\n", "raw", (), 0),
+    ],
+)
+def test_a_column_that_may_be_the_label_and_that_nothing_reads_is_named(tmp_path, content, task, fields, lines):
+    (tmp_path / "rows.csv").write_text(content)
+    labels = "no,yes" if task == "classification" else ""
+    spoken = list[str]()
+    source, rows = write_linear(tmp_path / "net.onnx"), str(tmp_path / "rows.csv")
+    options = ImportOptions(columns="a,b", task=task, labels=labels, rows=rows, fields=fields)
+    import_model(str(source), "net", tmp_path / "models", options, spoken.append)
+    assert len([line for line in spoken if "bought" in line]) == lines
+    assert lines == 0 or """--set 'rows.label="bought"'""" in spoken[-1]
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from onnxserve.torchserve import free_ports
 
 class Answering(BaseHTTPRequestHandler):
     body = b'{"predictions": [1]}'
+    status = 200
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
+        self.send_response(self.status)
         self.end_headers()
         self.wfile.write(self.body)
 
@@ -53,6 +54,20 @@ def test_an_answer_of_another_handler_is_shown_as_it_is(monkeypatch, capsys, bod
     with answering() as address:
         predict("demo", "[]", url=address.url)
     assert capsys.readouterr().out == shown
+
+
+def test_a_refused_row_that_is_the_path_of_a_file_says_how_a_file_is_sent(monkeypatch, tmp_path):
+    monkeypatch.setattr(Answering, "status", 415)
+    monkeypatch.setattr(Answering, "body", b'{"error": {"reason": "not read", "fix": "send image/png"}}')
+    picture = tmp_path / "kitten.png"
+    picture.write_bytes(b"x")
+    fixes = {str(picture): f"write @{picture} to send the file itself", "no file " * 999: "send image/png"}
+    fixes[f"@{picture}"] = "send image/png"
+    with answering() as address:
+        for row, fix in fixes.items():
+            with pytest.raises(ServerError, match="415: not read") as refusal:
+                predict("demo", row, url=address.url)
+            assert refusal.value.fix == fix
 
 
 def test_a_ca_certificate_that_can_not_be_read_is_named(tmp_path):

@@ -63,7 +63,8 @@ def test_what_needs_a_signature_says_that_the_archive_only_serves(tmp_path):
     path, _ = wrap(read_stock(write_zip(tmp_path / "a.mar", doubler_members())), tmp_path / "store")
     with pytest.raises(ArchiveError, match=r"signature.json is missing") as raised:
         read_signature(path)
-    assert "migrate --convert" in raised.value.fix
+    assert "onnxserve migrate SOURCE --convert models" in raised.value.fix
+    assert "onnxserve import SOURCE NAME --kind KIND --task TASK" in raised.value.fix
     for convert in (to_asgi, to_triton):
         with pytest.raises(ArchiveError, match=r"signature.json is missing"):
             convert(path, tmp_path / "out")
