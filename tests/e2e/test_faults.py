@@ -205,20 +205,22 @@ def test_the_feature_server_is_killed_and_other_models_do_not_notice(server):
 # Releases -----------------------------------------------------------------
 
 
-def test_a_rollback_needs_nothing_of_another_model_whose_worker_is_dead(server):
+def test_a_rollback_needs_nothing_of_another_model_whose_workers_stand_still(server):
     release = server.release
     with under_load(server, *UNAVAILABLE) as clients:
         release.canary("circle", Canary("2.0.0", 50))
         clients.wait(50)
-        [other] = server.workers("segment")
-        other.suspend()
+        others = server.workers("segment")
+        for worker in others:
+            worker.suspend()
         try:
             canary = server.workers("circle", "2.0.0")
             for worker in canary:
                 worker.kill()
             release.rollback("circle")
         finally:
-            other.resume()
+            for worker in others:
+                worker.resume()
         seen = Counter(clients.attempts)
         clients.wait(100)
     assert clients.attempts["answered"] > seen["answered"]
