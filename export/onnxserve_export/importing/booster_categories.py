@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxserve_export.sources.model_parts import is_booster
-from onnxserve_export.sources.predictor import CATEGORY, library_of
+from onnxserve_export.sources.predictor import CATEGORY, booster_of, library_of
 from onnxserve_handlers.inputs.table_categories import category_text
 
 INFOS = "feature_infos="  # of each column: `[lowest:highest]`, the categories' numbers as `0:1:2`, or `none`
@@ -50,7 +50,7 @@ def xgboost_categories(model: Any) -> dict[int, Sequence[Any]]:
 
     Files have categories since version 3.1: https://xgboost.readthedocs.io/en/stable/tutorials/categorical.html
     """
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    booster = booster_of(model)
     places = [place for place, kind in enumerate(booster.feature_types or ()) if kind == CATEGORY]
     if not places:
         return {}

@@ -15,6 +15,7 @@ from onnxserve_export.sources.pretrained import (
     MODULES,
     architecture,
     read_object,
+    read_optional,
     transformer_folder,
 )
 from onnxserve_handlers.registry import TASKS
@@ -74,7 +75,7 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
 
 def processor_of(folder: Path) -> dict[str, Any]:
     """Return the settings of the folder's image processor or feature extractor; empty where it has none."""
-    return read_object(folder / PROCESSOR) if (folder / PROCESSOR).is_file() else {}
+    return read_optional(folder / PROCESSOR)
 
 
 def head_of(name: str, processor: Any, *, sentences: bool) -> Head:

@@ -7,7 +7,7 @@ from typing import Any
 
 from onnxserve.errors import DefinitionError
 from onnxserve_export.assets import place_of
-from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, sentence_modules
+from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, read_optional, sentence_modules
 from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS, TYPES
 
 from .outline import Outline
@@ -63,7 +63,7 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
 
 def read_types(outline: Outline, inner: Path) -> None:
     """Read whether a pair's second text has a type of its own: not where the tokenizer gives the model no types."""
-    document = read_object(inner / TOKENIZER_CONFIG) if (inner / TOKENIZER_CONFIG).is_file() else {}
+    document = read_optional(inner / TOKENIZER_CONFIG)
     names = document.get("model_input_names")
     if outline.get("input.pairs") and isinstance(names, list) and TYPES not in names:
         outline.add("input.pair_types", False, f"{TOKENIZER_CONFIG}: model_input_names lack {TYPES}")
@@ -77,7 +77,7 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
         offset = 2 if config.get("model_type") in OFFSET_POSITIONS else 0
         limits[f"{CONFIG}: max_position_embeddings"] = positions - offset
     for file, field in ((TOKENIZER_CONFIG, "model_max_length"), (SENTENCES, "max_seq_length")):
-        document = read_object(inner / file) if (inner / file).is_file() else {}
+        document = read_optional(inner / file)
         value = document.get(field)
         if isinstance(value, int | float) and 0 < value < ENDLESS:
             limits[f"{file}: {field}"] = int(value)
@@ -87,14 +87,14 @@ def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:
 
 def _check_texts(folder: Path, inner: Path, tokenizer: Path | None) -> None:
     """Raise DefinitionError for texts that sentence-transformers changes before the tokenizer gets them."""
-    prompts = read_object(folder / PROMPTS) if (folder / PROMPTS).is_file() else {}
+    prompts = read_optional(folder / PROMPTS)
     if name := prompts.get("default_prompt_name"):
         raise DefinitionError(
             f"{PROMPTS} puts the prompt {name!r} before each text, which the kind text doesn't",
             where=str(folder / PROMPTS),
             fix="let clients send texts with the prompt, and remove default_prompt_name from the file",
         )
-    settings = read_object(inner / SENTENCES) if (inner / SENTENCES).is_file() else {}
+    settings = read_optional(inner / SENTENCES)
     if tokenizer and settings.get("do_lower_case") and not lowers(read_object(tokenizer).get("normalizer")):
         raise DefinitionError(
             f"{SENTENCES} makes texts lower-case, and {TOKENIZER} doesn't",

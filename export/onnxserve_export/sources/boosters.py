@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from .booster_dump import dump_of
 from .model_parts import is_booster, parts
-from .predictor import CATEGORY, is_classifier, library_of
+from .predictor import CATEGORY, booster_of, is_classifier, library_of
 
 RAW = "raw_scores"  # the option by which a model asks a member for its sums of leaves
 CLASSIFIER_OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]}
@@ -136,7 +136,7 @@ def convert_xgboost(sparse: Collection[int], scope: Any, operator: Any, containe
 @contextlib.contextmanager
 def with_numbers(model: Any) -> Iterator[Any]:
     """Yield a booster of XGBoost whose columns have names and types that the converter knows: `f0`, `f1`, …."""
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    booster = booster_of(model)
     names, types = booster.feature_names, booster.feature_types
     booster.feature_names = [f"f{place}" for place in range(booster.num_features())]
     booster.feature_types = types and [kind if kind == CATEGORY else "float" for kind in types]

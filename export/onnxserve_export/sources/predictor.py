@@ -41,6 +41,11 @@ def is_classifier(model: Any, library: str) -> bool:
     return False
 
 
+def booster_of(model: Any) -> Any:
+    """Return the booster of a model of XGBoost, which may be one itself."""
+    return model.get_booster() if hasattr(model, "get_booster") else model
+
+
 def objective(booster: Any) -> str:
     """Return the objective of a Booster of XGBoost or LightGBM."""
     if hasattr(booster, "save_config"):

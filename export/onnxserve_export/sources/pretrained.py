@@ -69,7 +69,7 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DefinitionError(f"transformers can't build {name}: {first}", where=str(folder)) from error
     _check_whole(name, loaded, folder, outputs)
-    processor = read_object(weights / PROCESSOR) if (weights / PROCESSOR).is_file() else {}
+    processor = read_optional(weights / PROCESSOR)
     heard = from_samples(processor, module)
     return TorchModule(heard, outputs) if heard is not None else PretrainedModule(module, outputs)
 
@@ -142,6 +142,11 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DefinitionError(f"{path.name} isn't a JSON object", where=str(path))
     return document
+
+
+def read_optional(path: Path) -> dict[str, Any]:
+    """Return a JSON object, empty where there is no file; DefinitionError for a file that holds none."""
+    return read_object(path) if path.is_file() else {}
 
 
 def architecture(config: Any, folder: Path) -> str:

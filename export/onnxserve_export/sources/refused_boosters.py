@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from .predictor import library_of, objective
+from .predictor import booster_of, library_of, objective
 
 Fault = tuple[str, str]  # what can't become a graph, and the way out
 OF_LIGHTGBM: tuple[str, ...] = (
@@ -58,7 +58,7 @@ def _of_lightgbm(model: Any) -> Iterator[Fault]:
 def _of_xgboost(model: Any) -> Iterator[Fault]:
     import msgspec
 
-    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    booster = booster_of(model)
     learner = msgspec.json.decode(booster.save_config())["learner"]
     goal = objective(booster)
     kind = learner["gradient_booster"]["name"]
