@@ -62,7 +62,7 @@ def first_names(file: Source) -> list[str]:
         line = next((line for line in stream if line.strip()), b"{}")
     try:
         document = msgspec.json.decode(line.removeprefix(BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url) from error
     if isinstance(document, dict):
         return list(document)

@@ -49,7 +49,7 @@ def ask(  # noqa: PLR0913 - all but four are optional
         raise ServerError(f"no answer: {error}", where=f"{address}{path}", fix=NO_ANSWER) from error
     try:
         document: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         document = {"message": response.text}  # a handler that isn't of onnxserve may answer anything
     if response.is_error:
         error_ = document.get("error", {})

@@ -86,7 +86,7 @@ def read_fault(incoming: Incoming) -> Fault:
     """Return what an answer that isn't 200 says; any other server's text is the reason."""
     try:
         document = msgspec.json.decode(incoming.body, type=ErrorDocument)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return read_line(incoming.status, incoming.body.decode(errors="replace")[:SHOWN])
     if isinstance(document.error, ErrorBody):
         body = document.error

@@ -53,7 +53,7 @@ def server_contract(document: bytes, model: str) -> ModelContract:
     try:
         openapi = msgspec.json.decode(document, type=dict[str, Any])
         paths = msgspec.convert(openapi["paths"], dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+    except (msgspec.DecodeError, KeyError) as error:
         raise ServerError(f"not an OpenAPI document: {error}", fix="give the URL of the gateway (--url)") from error
     path = f"/predictions/{model}"
     if path not in paths:

@@ -119,7 +119,7 @@ def read_config(stock: StockArchive) -> dict[str, Any]:
 def _decoded(path: Path, content: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ArchiveError(f"{MANIFEST} is damaged: {error}", where=str(path)) from error
 
 

@@ -9,7 +9,6 @@ import msgspec
 
 from onnxserve.log_reader import MOST_BEHIND, LogReader
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 # By gRPC code: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto.
 CALL_STATUS = {
     "0": "200",
@@ -82,7 +81,7 @@ class AccessLog:
         for lines in self._reader.read():
             try:
                 yield _decoder.decode_lines(lines)
-            except UNREADABLE:
+            except msgspec.DecodeError:
                 yield list(self._singly(lines))
 
     def close(self) -> None:
@@ -95,7 +94,7 @@ class AccessLog:
             try:
                 # nginx writes a client's bytes unchanged, whatever their encoding is.
                 yield _decoder.decode(line.decode(errors="replace"))
-            except UNREADABLE:
+            except msgspec.DecodeError:
                 self.damaged += 1
 
 

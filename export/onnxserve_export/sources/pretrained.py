@@ -132,7 +132,7 @@ def read_json(path: Path) -> Any:
             where=str(path),
             fix="give a folder that save_pretrained of transformers or sentence-transformers wrote",
         ) from error
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise DefinitionError(f"{path.name} can't be read: {error}", where=str(path)) from error
 
 

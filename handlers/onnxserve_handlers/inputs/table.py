@@ -12,7 +12,7 @@ import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidRow
-from ..protocols.body import JSON, Body, json_type, unwrap
+from ..protocols.body import JSON, MALFORMED, Body, json_type, unwrap
 from ..request import Request
 from ..signature import Schema, object_schema
 from . import InputHooks, InputOptions
@@ -157,7 +157,7 @@ class TableInput(InputHooks):
         if self.decoder is not None and body.media_type == JSON and body.content is not None and not body.protocol:
             try:
                 document: Any = self.decoder.decode(body.content)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except MALFORMED:
                 return self._read_any(body)
             rows = [document] if isinstance(document, list) else document.rows()
             return Request(rows=rows) if rows else self._read_any(body)

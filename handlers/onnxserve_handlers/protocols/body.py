@@ -45,6 +45,8 @@ JSON_TYPES = {
     bytearray: "raw bytes",
 }
 LARGE = 65_536  # bytes
+# What decoding raises. An archive may meet a msgspec before 0.23, which leaves broken UTF-8 to Python's own error.
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 DEPTH = 3  # of names before a row: {"data": {"image": {"b64": "…"}}}
 PROTOCOL = "x-onnxserve-protocol"  # how the gateway names the form of a request, where its path decides that
@@ -170,7 +172,7 @@ def decode_json(content: bytes | bytearray) -> Any:
     """Decode strict JSON, without NaN, trailing bytes or unbounded depth; raises UndecodableBody."""
     try:
         return decode_uncollected(msgspec.json.decode, strip_bom(content))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise UndecodableBody(f"not valid JSON: {error}", fix="check the JSON and its Content-Type") from error
 
 

@@ -18,7 +18,7 @@ from ..errors import InvalidRow, RequestError, UndecodableBody
 from ..inputs.tensors_arrays import as_unsigned, check_shape, holds_numbers
 from ..response import PlainForm, Response, Result
 from ..signature import BYTES, DATATYPES, Signature, Tensor, datatype
-from .body import decode_uncollected, strip_bom
+from .body import MALFORMED, decode_uncollected, strip_bom
 
 HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
@@ -69,7 +69,7 @@ def read_infer_request(content: bytes | Any, tail: memoryview) -> tuple[InferReq
             request = decode_uncollected(_decode, strip_bom(content))
         else:
             request = msgspec.convert(content, InferRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         fix = "send a request of the Open Inference Protocol, or rows as `instances`"
         raise UndecodableBody(f"not an inference request: {error}", where="inputs", fix=fix) from error
     check_names(request.inputs)
