@@ -72,7 +72,8 @@ def load(sources: dict[str, Path], fit: list[tuple[bytes, str]]) -> nn.Module:
     network.load_state_dict(torch.load(weights, weights_only=True))
     model = Digits(network).eval()
     with torch.inference_mode():
-        images = torch.stack([pixels(content) for content, _ in fit])
+        # Convolutions on a CPU take half the time with the channels last.
+        images = torch.stack([pixels(content) for content, _ in fit]).to(memory_format=torch.channels_last)
         features = torch.cat([model.features(batch) for batch in images.split(64)]).clone()
     targets = torch.tensor([int(label) for _, label in fit])
     optimiser = torch.optim.AdamW(model.head.parameters(), lr=3e-3, weight_decay=1e-2)
