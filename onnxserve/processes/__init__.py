@@ -4,13 +4,14 @@ from .listener import INHERITED, Listener
 from .log_lines import lines_since, log_size
 from .process_group import end_all, end_group, listening, reap_orphans
 from .run_folder import check_socket_path, lock_run_folder, make_run_folder, run_folder_is_locked
-from .spawn import Child, spawn
+from .spawn import Child, bound, spawn
 from .stale_processes import end_stale_processes, stale_processes_of
 
 __all__ = [
     "INHERITED",
     "Child",
     "Listener",
+    "bound",
     "check_socket_path",
     "end_all",
     "end_group",

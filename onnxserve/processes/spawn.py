@@ -23,6 +23,11 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 Child = subprocess.Popen[bytes]
 
 
+def bound(command: Sequence[str], death: signal.Signals) -> list[str]:
+    """Return the command that runs `command` with default signals; it gets `death` when this thread ends."""
+    return [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *command]
+
+
 def spawn(  # noqa: PLR0913 - all but one are optional
     command: Sequence[str],
     *,
@@ -42,7 +47,7 @@ def spawn(  # noqa: PLR0913 - all but one are optional
     """
     if shutil.which(command[0]) is None:
         raise ServerError("there is no such program", where=command[0])
-    launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *command]
+    launch = bound(command, death)
 
     def start() -> Child:
         with _open_log(log) as output:

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ import pytest
 from onnxserve.archive import read_config, read_signature
 from onnxserve.convert import to_asgi, to_triton
 from onnxserve.convert.triton import configuration
+from onnxserve.processes import bound
 from onnxserve.torchserve import free_ports
 from onnxserve_handlers.runtime.session import intra_op_threads
 from tests.helpers import plain_http
@@ -91,7 +93,9 @@ def test_the_one_file_runs_under_a_real_server_with_nothing_of_ours_to_import(tm
     code = "import sys; sys.modules['onnxserve'] = sys.modules['handlers'] = None; import uvicorn; uvicorn.main()"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "server:app", "--port", str(port), "--log-level", "warning"],
+        bound(
+            [sys.executable, "-c", code, "server:app", "--port", str(port), "--log-level", "warning"], signal.SIGTERM
+        ),
         cwd=tmp_path,
         env=environment,
     )

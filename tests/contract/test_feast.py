@@ -21,6 +21,7 @@ import pytest
 
 from onnxserve.errors import FeatureError
 from onnxserve.features import FeatureServer, Join, Repo, begin_features, load, open_repo, start_features
+from onnxserve.processes import bound
 from onnxserve.supervisor import Events, StopSignals, Supervisor
 from onnxserve.supervisor.feature_server import Features as FeatureService
 from onnxserve.torchserve import free_ports
@@ -43,7 +44,7 @@ def redis(tmp_path_factory) -> Iterator[str]:
     [port] = free_ports(1)
     folder = tmp_path_factory.mktemp("redis")
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(bound(command, signal.SIGTERM), stdout=subprocess.DEVNULL)
     try:
         yield f"127.0.0.1:{port}"
     finally:

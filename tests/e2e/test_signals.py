@@ -1,4 +1,4 @@
-"""`serve` in the background of a shell without job control, where SIGINT is ignored: it ends it all the same."""
+"""What ends `serve`: SIGINT where a shell has it ignored, and for tests the end of what started it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ from tests.helpers.serving import Serving, settings_in
 from tests.helpers.torchserve import ROOT
 from tests.helpers.waiting import wait_for
 
+STARTER = """
+import sys
+from pathlib import Path
+from tests.helpers.serving import begin, settings_in
+
+folder = Path(sys.argv[1])
+server = begin(settings_in(folder, [Path(sys.argv[2])]), folder, "--warm-up", "0")
+server.wait_started()
+print(server.process.pid, flush=True)
+sys.stdin.read()
+"""
 SHELL = 'trap "" INT; "$@" & echo $! >"$0"; wait $!'  # some shells ignore it for a background job by themselves
 
 
@@ -41,6 +52,17 @@ def test_sigint_ends_a_server_that_was_started_in_the_background(archive, tmp_pa
         with contextlib.suppress(psutil.Error, OSError, ValueError):
             psutil.Process(int((tmp_path / "pid").read_text())).kill()
         shell.wait(90)
+
+
+def test_a_server_of_the_tests_ends_with_the_process_that_started_it(archive, tmp_path):
+    command = [sys.executable, "-c", STARTER, str(tmp_path), str(archive)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout
+        server = psutil.Process(int(starter.stdout.readline()))
+        processes = [server, *server.children(recursive=True)]
+        starter.kill()
+    _, left = psutil.wait_procs(processes, 90)
+    assert not left
 
 
 def is_ignored(pid: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+
+from onnxserve.processes import bound
 
 ROOT = Path(__file__).parents[2]
 FAST = ROOT / "torchserve" / "worker" / "ts" / "model_service_worker.py"
@@ -126,7 +129,11 @@ def started(
     command = [sys.executable, str(script), *before, *place, *([] if tcp else [name])]
     command += ["--metrics-config", str(METRICS), *extra]
     process = subprocess.Popen(
-        command, cwd=folder, env=environment(folder, **variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        bound(command, signal.SIGKILL),
+        cwd=folder,
+        env=environment(folder, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     connection = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
     worker = Worker(process, connection)

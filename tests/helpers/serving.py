@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
+from onnxserve.processes import bound
 from onnxserve.release import ReleaseService, release_of
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
@@ -120,7 +121,9 @@ def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Se
     output = folder / "serve.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONNXSERVE_")} | variables
     with output.open("ab") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(
+            bound(command, signal.SIGTERM), cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, env=environment
+        )
     return Serving(process, settings, port, output)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.tritonserver import TritonServer, find_server
+from onnxserve.processes import bound
 from onnxserve.torchserve import free_ports
 from tests.helpers import plain_http
 from tests.helpers.environments import go_without
@@ -50,7 +51,9 @@ def running(server: TritonServer, models: Path, folder: Path) -> Iterator[Addres
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | server.variables
     addresses = Addresses(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", folder / "log.txt")
     with addresses.log.open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            bound(command, signal.SIGTERM), env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         wait_for(lambda: addresses.is_ready() or process.poll() is not None)
         assert process.poll() is None, addresses.log.read_text(errors="replace")[-3000:]
