@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -12,12 +13,16 @@ import pyarrow.compute as pc
 
 from onnxserve.batch.chunk import Chunk, all_places
 from onnxserve.batch.part import Part, Selection
+from onnxserve.errors import BatchError
 
 from .cells import row_of
 
 
-def names(schema: pa.Schema) -> dict[str, str]:
-    """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name."""
+def names(schema: pa.Schema, url: str) -> dict[str, str]:
+    """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name; BatchError for a name twice."""
+    if len(set(schema.names)) != len(schema.names):
+        twice = next(name for name, count in Counter(schema.names).items() if count > 1)
+        raise BatchError(f"two columns have the same name, {twice!r}", where=url, fix="rename one in the source")
     return {field.name: kind(field.type) for field in schema}
 
 
