@@ -58,12 +58,13 @@ def available_columns(file: Source) -> list[str]:
 
 
 def first_names(file: Source) -> list[str]:
-    """Return the names of the first object of a JSON-lines file; DefinitionError if its first row is no object."""
+    """Return the names of the first object of a JSON-lines file; DefinitionError if it has none."""
     with TextStream(file.url) as stream:
         first = next(skip_empty(lines(stream, 0, 1)), None)
-    line = b"{}" if first is None else first.text or b""
+    if first is None:
+        raise DefinitionError("there is no row", where=file.url, fix="write rows to the file, or leave it out")
     try:
-        document = msgspec.json.decode(line.removeprefix(BOM))
+        document = msgspec.json.decode((first.text or b"").removeprefix(BOM))
     except msgspec.DecodeError as error:
         raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url) from error
     if isinstance(document, dict):
