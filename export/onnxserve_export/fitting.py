@@ -1,7 +1,7 @@
 """The fp32 graph fitted to 8 bits by NNCF, whose weights and biases lose less there.
 
-NNCF moves large activations into the weights (SmoothQuant, for transformers), evens out the channels of neighbouring
-convolutions, and corrects biases by the mean error of each node. The pairs of QuantizeLinear and DequantizeLinear that
+NNCF moves large activations into the weights (SmoothQuant, for transformers), and corrects biases by the mean error of
+each node; it aligns channels of OpenVINO's own graphs only. The pairs of QuantizeLinear and DequantizeLinear that
 it puts in are made for OpenVINO: onnxruntime fuses few of them. So they are taken out again, and onnxruntime's own tool
 states the 8 bits.
 Source: https://docs.openvino.ai/2025/openvino-workflow/model-optimization-guide/quantizing-models-post-training.html

@@ -17,7 +17,8 @@ from onnxserve.batch.readers import columns as columns_of
 from onnxserve.batch.readers import cut, read
 from onnxserve.batch.readers.cells import cell, parse_numbers
 from onnxserve.batch.readers.jsonl import BOM
-from onnxserve.batch.sources import open_source
+from onnxserve.batch.readers.lines import lines, skip_empty
+from onnxserve.batch.text_stream import TextStream
 from onnxserve.definition import Definition
 from onnxserve.errors import BatchError, DefinitionError
 
@@ -57,11 +58,13 @@ def available_columns(file: Source) -> list[str]:
 
 
 def first_names(file: Source) -> list[str]:
-    """Return the names of the first object of a JSON-lines file; DefinitionError if its first row is no object."""
-    with open_source(file.url) as stream:
-        line = next((line for line in stream if line.strip()), b"{}")
+    """Return the names of the first object of a JSON-lines file; DefinitionError if it has none."""
+    with TextStream(file.url) as stream:
+        first = next(skip_empty(lines(stream, 0, 1)), None)
+    if first is None:
+        raise DefinitionError("there is no row", where=file.url, fix="write rows to the file, or leave it out")
     try:
-        document = msgspec.json.decode(line.removeprefix(BOM))
+        document = msgspec.json.decode((first.text or b"").removeprefix(BOM))
     except msgspec.DecodeError as error:
         raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url) from error
     if isinstance(document, dict):

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple, cast
 
-from fsspec.core import OpenFile, get_compression
-
 from onnxserve.errors import BatchError
 from onnxserve.locations.filesystem import installation, locate, version_mark
 
@@ -54,10 +52,10 @@ def find_sources(named: Sequence[str], kind: Kind | None = None) -> Sources:
 
 
 def open_source(url: str) -> IO[bytes]:
-    """Open a file for reading; compressed text is decompressed. BatchError if it can't be read."""
+    """Open a file for reading as it is; BatchError if it can't be read."""
     try:
         fs, path = locate(url)
-        return cast("IO[bytes]", OpenFile(fs, path, "rb", get_compression(path, "infer")).open())
+        return cast("IO[bytes]", fs.open(path, "rb"))
     except (OSError, ValueError, ImportError) as error:
         raise BatchError(f"can't be read: {error}", where=url) from error
 

@@ -20,7 +20,7 @@ MAGIC = b"ARROW1"
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """Return the columns of the schema."""
     with _open(source.url) as reader:
-        return names(reader.schema)
+        return names(reader.schema, source.url)
 
 
 def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
@@ -67,5 +67,5 @@ def _open(url: str) -> Iterator[pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatc
             head = file.read(len(MAGIC))
             file.seek(0)
             yield pa.ipc.open_file(file) if head == MAGIC else pa.ipc.open_stream(file)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise BatchError(f"not a readable Arrow file: {error}", where=url) from error

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 SIGNIFICANT = re.compile(r"[^eE]*[1-9]")  # a digit other than 0 before the exponent
+DIGITS = re.compile(r"[-+]?[0-9]+")
 TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 TEXTS = ("category", "text")
 # Kinds of a file's columns, or the beginnings of Arrow's names of types, that fit each type of the model's columns.
@@ -39,10 +40,10 @@ def cell(type_name: str, value: Any) -> Any:
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return None
     if isinstance(value, Decimal):
-        value = float(value)
+        value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, date):
         return value.isoformat()
-    is_whole = isinstance(value, int | float) and value == int(value)
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if type_name == "boolean":
         return bool(value) if is_whole and value in (0, 1) else value
     if isinstance(value, bool):
@@ -63,7 +64,8 @@ def _text(type_name: str, text: str) -> Any:
         [value] = parse_numbers((text,))
     except ValueError:
         return text
-    return value
+    # A whole number beyond 2^53 may be refused, where the float beside it isn't.
+    return int(text) if type_name == "integer" and value.is_integer() and DIGITS.fullmatch(text.strip()) else value
 
 
 def parse_numbers(texts: Sequence[str]) -> list[float]:

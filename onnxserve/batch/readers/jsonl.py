@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from onnxserve.batch.chunk import Chunk, Fault
 from onnxserve.batch.part import Cut, Part, Selection, Source
-from onnxserve.batch.sources import open_source
+from onnxserve.batch.text_stream import TextStream
 
 from .lines import NOT_TEXT, TOO_LONG, Block, Record, blocks, skip_empty, text_of
 from .runs import Group, Run, Singles, cuts, groups, lines_of
@@ -27,7 +27,7 @@ def columns(_source: Source, _delimiter: str) -> None:
 
 def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between lines."""
-    with open_source(source.url) as stream:
+    with TextStream(source.url) as stream:
         yield from cuts(_runs(blocks(stream, 0, 1)), rows)
 
 
@@ -42,8 +42,8 @@ def _runs(some: Iterable[Block]) -> Iterator[Run]:
 def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's lines in chunks."""
     rows_read = 0
-    with open_source(part.source) as stream:
-        stream.seek(part.start)
+    with TextStream(part.source) as stream:
+        stream.advance(part.start)
         complete = _runs(blocks(stream, part.start, part.line, part.stop - part.start))
         for some in groups(complete, selection.chunk, part.rows):
             yield _chunk(some, part.first + rows_read, part, selection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import IO, NamedTuple
+from typing import NamedTuple, Protocol
 
 from onnxserve.batch.chunk import Fault
 
@@ -12,6 +12,13 @@ BLOCK = 2**20
 MOST = 64 * 2**20  # bytes of one line; a file without line ends must not fill the memory
 TOO_LONG = Fault("undecodable_body", f"a line of more than {MOST} bytes")
 NOT_TEXT = Fault("undecodable_body", "not UTF-8")
+
+
+class Stream(Protocol):
+    """What lines are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
 
 
 class Record(NamedTuple):
@@ -43,7 +50,7 @@ class Block(NamedTuple):
             start = stop
 
 
-def blocks(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Block]:
+def blocks(stream: Stream, start: int, line: int, size: int = -1) -> Iterator[Block]:
     """Yield lines in blocks from the stream's position, which is offset `start`: `size` bytes of them, or all."""
     rest, skipped, left = b"", 0, size
     while left and (some := stream.read(BLOCK if left < 0 else min(BLOCK, left))):
@@ -64,7 +71,7 @@ def blocks(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator
         yield Block(line, start, start + skipped + len(rest), None if skipped else rest)
 
 
-def lines(stream: IO[bytes], start: int, line: int, size: int = -1) -> Iterator[Record]:
+def lines(stream: Stream, start: int, line: int, size: int = -1) -> Iterator[Record]:
     """Yield lines one by one from the stream's position, as `blocks` does."""
     return chain.from_iterable(block.lines() for block in blocks(stream, start, line, size))
 

@@ -20,7 +20,7 @@ MOST_SHARES = 16  # of a row group: each share decodes what stands before it
 def columns(source: Source, _delimiter: str) -> dict[str, str]:
     """Return the columns of the footer."""
     with _open(source.url) as file:
-        return names(file.schema_arrow)
+        return names(file.schema_arrow, source.url)
 
 
 def cut(source: Source, _selection: Selection, rows: int) -> Iterator[Cut]:

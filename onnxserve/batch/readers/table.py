@@ -15,7 +15,7 @@ import numpy as np
 
 from onnxserve.batch.chunk import Chunk
 from onnxserve.batch.part import Cut, Part, Selection, Source
-from onnxserve.batch.sources import open_source
+from onnxserve.batch.text_stream import TextStream
 from onnxserve.errors import BatchError
 
 from .cells import row_of
@@ -48,8 +48,8 @@ def columns(source: Source, delimiter: str) -> dict[str, str]:
 def cut(source: Source, selection: Selection, rows: int) -> Iterator[Cut]:
     """Cut between records, which quotes may spread over lines."""
     header = _header(source.url, selection.delimiter)
-    with open_source(source.url) as stream:
-        stream.seek(header.start)
+    with TextStream(source.url) as stream:
+        stream.advance(header.start)
         yield from cuts(runs(blocks(stream, header.start, header.line)), rows)
 
 
@@ -57,8 +57,8 @@ def read(part: Part, selection: Selection) -> Iterator[Chunk]:
     """Yield the part's records in chunks."""
     header = _header(part.source, selection.delimiter)
     rows_read = 0
-    with open_source(part.source) as stream:
-        stream.seek(part.start)
+    with TextStream(part.source) as stream:
+        stream.advance(part.start)
         complete = runs(blocks(stream, part.start, part.line, part.stop - part.start))
         for some in groups(complete, selection.chunk, part.rows):
             yield _chunk(some, part.first + rows_read, part, selection, header)
@@ -72,7 +72,7 @@ def empty(part: Part, selection: Selection) -> Chunk:
 
 def _header(url: str, delimiter: str) -> Header:
     """Return the header of a file; BatchError for a bad one."""
-    with open_source(url) as stream:
+    with TextStream(url) as stream:
         head = next(iter(records(skip_empty(lines(stream, 0, 1)))), None)
     try:
         text = (head.text or b"").decode().removeprefix(BOM) if head else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -12,12 +13,16 @@ import pyarrow.compute as pc
 
 from onnxserve.batch.chunk import Chunk, all_places
 from onnxserve.batch.part import Part, Selection
+from onnxserve.errors import BatchError
 
 from .cells import row_of
 
 
-def names(schema: pa.Schema) -> dict[str, str]:
-    """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name."""
+def names(schema: pa.Schema, url: str) -> dict[str, str]:
+    """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name; BatchError for a name twice."""
+    if len(set(schema.names)) != len(schema.names):
+        twice = next(name for name, count in Counter(schema.names).items() if count > 1)
+        raise BatchError(f"two columns have the same name, {twice!r}", where=url, fix="rename one in the source")
     return {field.name: kind(field.type) for field in schema}
 
 
@@ -80,8 +85,13 @@ def chunk(table: pa.RecordBatch | pa.Table, first: int, part: Part, selection: S
         keys=batch.select(list(selection.keys.values())).rename_columns(list(selection.keys))
         if selection.keys
         else None,
-        raw=lambda place: msgspec.json.encode(batch.slice(place, 1).to_pylist()[0], enc_hook=str).decode(),
+        raw=lambda place: _raw(batch.slice(place, 1)),
     )
+
+
+def _raw(row: pa.Table) -> str:
+    values = {name: column_values(column)[0] for name, column in zip(row.column_names, row.columns, strict=True)}
+    return msgspec.json.encode(values, enc_hook=str).decode()
 
 
 def row_objects(columns: dict[str, list[Any]]) -> list[Any]:
@@ -93,9 +103,26 @@ def row_objects(columns: dict[str, list[Any]]) -> list[Any]:
 
 
 def column_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Return one value for each row; for an image its bytes."""
-    values: list[Any] = (pc.struct_field(column, "bytes") if is_image(column.type) else column).to_pylist()
+    """Return one value for each row: of an image its bytes, of a time what it is without nanoseconds."""
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    if is_image(column.type):
+        column = pc.struct_field(column, "bytes")
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # which Python's times don't have
+        column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
+    try:
+        values: list[Any] = column.to_pylist()
+    except OverflowError:
+        return [_value_of(scalar) for scalar in column]
     return values
+
+
+def _value_of(scalar: pa.Scalar) -> Any:
+    """Return a value; a date beyond the year 9999 is a text, which the handler refuses."""
+    try:
+        return scalar.as_py()
+    except OverflowError:
+        return f"{scalar.value} {scalar.type}"
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:

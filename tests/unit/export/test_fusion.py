@@ -1,6 +1,8 @@
 """Quantised nodes are counted in the graph, and integer kernels in the optimised one."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,9 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+from onnxserve_export import quantise
 from onnxserve_export.blocks import Block
 from onnxserve_export.fusion import Fusion, measure_fusion
 from onnxserve_export.int8 import Calibration
+from onnxserve_export.records import Candidate
 from onnxserve_export.run import GraphCrashed
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
@@ -80,6 +84,16 @@ def change_output_to_float(graph: onnx.GraphProto) -> None:
     last = ("clipped_QuantizeLinear", "clipped_DequantizeLinear")
     for node in [node for node in graph.node if node.name in last or node.op_type == "Clip"]:
         graph.node.remove(node)
+
+
+def test_the_export_says_how_many_nodes_do_not_fuse(tmp_path, monkeypatch):
+    monkeypatch.setattr(quantise, "measure_fusion", lambda _: Fusion(3, 1))
+    lines = list[str]()
+    definition = SimpleNamespace(serve=SimpleNamespace(provider="auto"))
+    state: Any = SimpleNamespace(say=lines.append, definition=definition)
+    candidate = quantise.count_nodes(state, Candidate("int8", tmp_path / "int8.onnx"))
+    assert candidate.fusion == Fusion(3, 1)
+    assert lines == ["      int8: 2 of 3 quantised nodes run in float, since they don't fuse"]
 
 
 def test_a_graph_that_cannot_be_loaded_is_told(tmp_path):

@@ -18,6 +18,7 @@ from onnxserve_export.export_state import ExportState
 from onnxserve_export.fusion import NOT_QUANTISED, Fusion
 from onnxserve_export.graph_file import save_graph, weight_files
 from onnxserve_export.int8 import quantise_nodes, types_for
+from onnxserve_export.node_choice import BROKEN
 from onnxserve_export.options import ExportOptions
 from onnxserve_export.quantise import make_candidate
 from onnxserve_export.sensitivity import FILE
@@ -105,6 +106,19 @@ def test_a_choice_of_nodes_that_answers_a_golden_row_otherwise_is_not_taken(circ
     monkeypatch.setattr(search, "golden_fault", lambda state, golden: "answers 1 of 3 golden rows otherwise")
     state = after("search", circle, monkeypatch)
     assert "mixed" not in {candidate.variant for candidate in state.candidates}
+    assert state.refused["mixed"].startswith("no choice of nodes")
+
+
+def test_nodes_that_the_toolchain_cannot_take_end_no_export(circle, monkeypatch):
+    def fail(*_: Any) -> None:
+        raise AssertionError("scale issue")  # as onnxruntime does where a range isn't finite
+
+    ranks = iter([1.0, 1.0])  # of nodes that can be quantised alone, so that they are tried together too
+    damage = search.Search.damage
+    monkeypatch.setattr(search, "quantise_nodes", fail)
+    monkeypatch.setattr(search, "quantise_fitted", fail)
+    monkeypatch.setattr(search.Search, "damage", lambda whole, node: min(damage(whole, node), next(ranks, BROKEN)))
+    state = after("search", circle, monkeypatch, whole_graph_holds=False)
     assert state.refused["mixed"].startswith("no choice of nodes")
 
 

@@ -208,6 +208,12 @@ def test_a_file_with_too_few_columns_is_not_offered_names_that_cannot_fit(table,
     assert "--set" not in refusal.value.fix
 
 
+def test_a_file_without_rows_is_refused_as_such(table, tmp_path):
+    (tmp_path / "rows.jsonl").write_text("\n\n")
+    with pytest.raises(DefinitionError, match="there is no row"):
+        rows_of(tmp_path / "rows.jsonl", table)
+
+
 def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
     (tmp_path / "rows.csv").write_text("title,body,label\na,b,positive\n")
     with pytest.raises(DefinitionError, match="several columns may be the input: title, body") as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
@@ -64,7 +65,9 @@ def test_a_session_runs_on_the_plugins_cpu_device(plugin):
     assert add_openvino(options, 2) == []
     [(devices, settings)] = given
     assert devices == plugin.devices[2:]
-    assert '"INFERENCE_NUM_THREADS":"2"' in settings["load_config"]
+    properties = json.loads(settings["load_config"])["CPU"]
+    assert properties["INFERENCE_NUM_THREADS"] == "2"
+    assert properties["INFERENCE_PRECISION_HINT"] == "f32", "the precision that was proven"
     assert plugin.registered == [("onnxserve.openvino", "/plugin.so")]
 
 

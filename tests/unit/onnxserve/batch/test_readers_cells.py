@@ -1,5 +1,6 @@
 """Cells of files become the JSON that a client would send, by the model's columns."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -32,19 +33,49 @@ EXPECTED = [
         ("number", " ", None),
         ("number", float("nan"), None),
         ("number", Decimal("2.5"), 2.5),
+        ("number", float("inf"), float("inf")),
         ("integer", True, 1),
+        ("integer", float("-inf"), float("-inf")),
+        ("integer", "9007199254740993", 9007199254740993),
+        ("integer", Decimal(9007199254740993), 9007199254740993),
+        ("integer", " 007", 7),
+        ("integer", "2.0", 2.0),
         ("boolean", "FALSE", False),
         ("boolean", 1, True),
         ("boolean", "maybe", "maybe"),
         ("category", 7, "7"),
         ("category", 7.0, "7"),
         ("category", "", None),
+        ("category", float("inf"), float("inf")),
         ("text", "", ""),
         ("date", datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T00:00:00+00:00"),
     ],
 )
 def test_a_cell_has_the_columns_type_or_stays_as_it_is(kind, value, expected):
     assert cell(kind, value) == expected
+
+
+TIMES = {
+    "ns": (1_700_000_000_123_456_789, "2023-11-14T22:13:20.123456"),
+    "us": (1_700_000_000_123_456, "2023-11-14T22:13:20.123456"),
+    "s": (2**60, "1152921504606846976 timestamp[s]"),
+}
+
+
+@pytest.mark.parametrize("is_category", [False, True])
+@pytest.mark.parametrize("unit", TIMES)
+def test_times_that_python_does_not_have_are_cells_all_the_same(tmp_path, unit, is_category):
+    value, expected = TIMES[unit]
+    times = pa.array([0, value, None], pa.timestamp(unit))
+    path = tmp_path / "rows.arrow"
+    rows = pa.table({"joined": times.dictionary_encode() if is_category else times})
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+        writer.write_table(rows)
+    [source] = find_sources([str(path)]).files
+    selection = select_columns([source], ("joined",), {}, (), ",", 9, types={"joined": "date"})
+    [chunk] = chunks(source, selection)
+    assert [row["joined"] for row in chunk.values or ()] == ["1970-01-01T00:00:00", expected, None]
+    assert "joined" in json.loads(chunk.raw(1)), "what a bad row's record quotes"
 
 
 def written(folder, suffix: str):
