@@ -7,6 +7,7 @@ import contextlib
 import functools
 import io
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from .module_outputs import ALONE, named_tensors
 from .source import output_names
 
 OPSET = 20
+# What torch.export says of an axis that was to be free, of each such axis.
+BAKED_IN = re.compile(r"inferred a static shape of (\d+) for dimension inputs\['(\w+)'\]\.shape\[(\d+)\]")
 CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
 
 
@@ -130,6 +133,10 @@ def not_exportable(error: BaseException) -> CheckFailed:
     """Return an error with the first cause in torch's chain of errors, and its place in the module."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if baked_in := BAKED_IN.findall(str(error)):
+        axes = " and ".join(f"axis {axis} of {name} holds for {size} only" for size, name, axis in baked_in)
+        fix = "a loop over this axis, or a branch on x.shape, bakes its size in: compute over the whole axis at once"
+        return CheckFailed("trace", f"in the module {axes}", "any size", fix=fix)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     place = next((line for line in reversed(lines) if "code:" in line or line.startswith("File ")), "")
     return CheckFailed(

@@ -94,7 +94,7 @@ def unrolled(module: torch.nn.Module) -> list[str]:
     return [
         f"{path or 'the module itself'} ({type(part).__name__})"
         for path, part in module.named_modules()
-        if isinstance(part, torch.nn.RNNBase) and not isinstance(part, STEPLESS)
+        if isinstance(part, torch.nn.RNNBase | torch.nn.RNNCellBase) and not isinstance(part, STEPLESS)
     ]
 
 

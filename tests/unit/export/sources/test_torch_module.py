@@ -92,6 +92,29 @@ def test_a_recurrent_module_that_is_written_out_step_by_step_is_refused_by_its_n
     assert "cells (RNN)" in caught.value.fix
 
 
+class Steps(torch.nn.Module):
+    """A cell that a loop calls for each time step."""
+
+    def __init__(self, cell: torch.nn.Module | None = None) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        state = series.new_zeros(len(series), 4)
+        for step in range(series.shape[1]):
+            state = self.cell(series[:, step], state) if self.cell else state + series[:, step].sum(1, keepdim=True)
+        return state
+
+
+def test_a_loop_over_time_steps_is_refused_with_its_axis_and_the_name_of_its_cell():
+    with pytest.raises(CheckFailed, match="axis 1 of series holds for 5 only") as caught:
+        TorchModule(Steps()).graph(series(3, 5), {"series": {1: "time"}})
+    assert "a loop over this axis" in caught.value.fix
+    with pytest.raises(CheckFailed, match="axis 1 of series holds for 5 only") as caught:
+        TorchModule(Steps(torch.nn.GRUCell(3, 4))).graph(series(3, 5), {"series": {1: "time"}})
+    assert "cell (GRUCell)" in caught.value.fix
+
+
 def test_a_function_of_a_module_on_the_path_gives_the_model(tmp_path, monkeypatch):
     (tmp_path / "zoo_of_one.py").write_text("import torch\n\ndef make(): return torch.nn.Linear(3, 2)\n")
     monkeypatch.syspath_prepend(tmp_path)
