@@ -21,6 +21,7 @@ from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
 from .module_outputs import ALONE, named_tensors
+from .recurrent import translations
 from .source import output_names
 
 OPSET = 20
@@ -71,6 +72,7 @@ def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **op
                 verbose=False,
                 input_names=list(matched),
                 output_names=list(outputs),
+                custom_translation_table=translations(),
                 **options,
             )
     except torch.onnx.OnnxExporterError as error:
