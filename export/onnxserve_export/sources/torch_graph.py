@@ -27,7 +27,14 @@ from .source import output_names
 OPSET = 20
 # What torch.export says of an axis that was to be free, of each such axis.
 BAKED_IN = re.compile(r"inferred a static shape of (\d+) for dimension inputs\['(\w+)'\]\.shape\[(\d+)\]")
-CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
+CHATTERERS = (
+    "torch.export",
+    "torch.fx",
+    "torch.onnx",
+    "torch.onnx._internal.exporter._registration",
+    "onnx_ir",
+    "onnxscript",
+)
 
 
 def export_graph(
@@ -58,8 +65,7 @@ def export_graph(
 
 def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **options: Any) -> Any:
     """Return torch's ONNX program, without what the exporter prints; CheckFailed with the first cause."""
-    for name in CHATTERERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    silence()
     quiet = io.StringIO()
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
@@ -77,6 +83,12 @@ def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **op
             )
     except torch.onnx.OnnxExporterError as error:
         raise not_exportable(error) from error
+
+
+def silence() -> None:
+    """Keep torch's loggers from writing warnings, and the traces of errors that it raises, to the terminal."""
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
