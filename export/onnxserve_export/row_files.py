@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from .plain_values import plain_value
 from .row_columns import Columns, Wanted, choose_columns
 from .row_faults import RowFault, unreadable
 
+_names_in = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 CHUNK = 4096  # rows in memory at a time
 ALL = 2**62
@@ -52,38 +54,49 @@ def read_files(files: Sequence[Source], definition: Definition) -> Iterator[tupl
 
 
 def available_columns(file: Source) -> list[str]:
-    """Return the names of a file's columns, of JSON lines those of the first object."""
+    """Return the names of a file's columns, of JSON lines those of all objects."""
     available = columns_of(file, ",")
-    return first_names(file) if available is None else list(available)
+    return object_names(file) if available is None else list(available)
 
 
-def first_names(file: Source) -> list[str]:
-    """Return the names of the first object of a JSON-lines file; DefinitionError if it has none."""
+def object_names(file: Source) -> list[str]:
+    """Return the names in the objects of a JSON-lines file; DefinitionError without a row, or if the first is no object.
+
+    A label may stand in some rows only. What else is wrong with a row is said where it is read.
+    """
+    names = dict[str, None]()
     with TextStream(file.url) as stream:
-        first = next(skip_empty(lines(stream, 0, 1)), None)
-    if first is None:
-        raise DefinitionError("there is no row", where=file.url, fix="write rows to the file, or leave it out")
-    try:
-        document = msgspec.json.decode((first.text or b"").removeprefix(BOM))
-    except msgspec.DecodeError as error:
-        raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url) from error
-    if isinstance(document, dict):
-        return list(document)
-    fix = 'write objects such as {"input": ..., "label": ...}, as golden.jsonl has them'
-    raise DefinitionError("the first row isn't an object", where=file.url, fix=fix)
+        texts = (record.text for record in skip_empty(lines(stream, 0, 1)))
+        rows = (text.removeprefix(BOM) for text in texts if text is not None)
+        if (first := next(rows, None)) is None:
+            raise DefinitionError("there is no row", where=file.url, fix="write rows to the file, or leave it out")
+        try:
+            names |= dict.fromkeys(_names_in(first))
+        except msgspec.ValidationError as error:
+            fix = 'write objects such as {"input": ..., "label": ...}, as golden.jsonl has them'
+            raise DefinitionError("the first row isn't an object", where=file.url, fix=fix) from error
+        except msgspec.DecodeError as error:
+            fix = "write one JSON object on each line"
+            raise DefinitionError(f"the first row isn't JSON: {error}", where=file.url, fix=fix) from error
+        for row in rows:
+            with suppress(msgspec.DecodeError):
+                names |= dict.fromkeys(_names_in(row))
+    return list(names)
 
 
 def _read(file: Source, columns: Columns, definition: Definition) -> Iterator[tuple[Any, Any]]:
     takes_null = definition.input.nullable_columns
     nullable = [name for name, own in zip(columns.inputs, columns.names, strict=True) if own in takes_null]
-    for chunk in chunks_of(file, (*columns.inputs, *columns.labels), nullable):
+    for chunk in chunks_of(file, (*columns.inputs, *columns.labels), nullable, optional=columns.labels):
         yield from _rows(chunk, columns, definition)
 
 
-def chunks_of(file: Source, columns: Sequence[str], nullable: Sequence[str]) -> Iterator[Chunk]:
+def chunks_of(
+    file: Source, columns: Sequence[str], nullable: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[Chunk]:
     """Yield the rows of a file in chunks: a value each, or an object if there are several columns."""
-    used = dict.fromkeys(columns)
-    selection = Selection({name: name for name in used}, numbers=False, chunk=CHUNK, nullable=tuple(nullable))
+    names = {name: name for name in columns}
+    selection = Selection(names, numbers=False, chunk=CHUNK, nullable=tuple(nullable), optional=tuple(optional))
     for piece in cut(file, selection, ALL):
         part = Part(0, file.url, file.kind, piece.first, piece.rows, piece.start, piece.stop, piece.line, piece.skip)
         yield from read(part, selection)

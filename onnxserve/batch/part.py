@@ -48,6 +48,7 @@ class Selection(msgspec.Struct, frozen=True):
         str, str
     ] = {}  # of a table's columns, by the model's names, where not all are numbers: rows are objects
     nullable: tuple[str, ...] = ()  # the model's columns that take null
+    optional: tuple[str, ...] = ()  # columns that an object of JSON lines may lack, which is null there
 
 
 class Cut(msgspec.Struct, frozen=True):

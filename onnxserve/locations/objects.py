@@ -31,6 +31,10 @@ class Objects(Remote):
             raise SourceError(f"this address needs a package: {error}", where=url, fix=installation(url)) from error
         except ValueError as error:
             raise SourceError(f"no such address: {error}", where=url, fix=installation(url)) from error
+        except OSError as error:  # some file systems connect at once
+            raise SourceError(
+                f"can't be reached: {error}", where=url, fix="check the address and the network"
+            ) from error
         self._root = PurePosixPath(self._path)
         self._paths: dict[str, str] = {}
 

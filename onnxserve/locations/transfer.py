@@ -22,7 +22,7 @@ class Allowance:
     """The bytes that one location may have."""
 
     def __init__(self, limit: int, where: str) -> None:
-        self._limit, self._where = limit, where
+        self._limit, self.where = limit, where
         self._others = 0
 
     def check(self, size: int) -> None:
@@ -30,7 +30,7 @@ class Allowance:
         if self._others + size > self._limit:
             raise SourceError(
                 f"more than {self._limit / 1e9:g} GB",
-                where=self._where,
+                where=self.where,
                 fix=LIMIT_FIX,
             )
 
@@ -112,6 +112,7 @@ def transfer(
         if tries >= TRIES:
             raise SourceError(
                 f"{file.name} could not be fetched: {reason}",
+                where=allowance.where,
                 fix="try again: the download continues where it broke off",
             )
         time.sleep(min(MOST_S, FIRST_S * 2 ** (tries - 1)))

@@ -55,8 +55,9 @@ def test_a_connection_that_breaks_off_is_continued_where_it_ended(server, access
 
 def test_a_later_export_continues_the_download_of_an_earlier_one(server, access, tmp_path):
     server.breaks = [1_000_000] + [0] * transfer.TRIES
-    with pytest.raises(SourceError, match=r"rows\.parquet could not be fetched"):
+    with pytest.raises(SourceError, match=r"rows\.parquet could not be fetched") as failure:
         fetch(pinned(server), tmp_path, access)
+    assert failure.value.where == pinned(server).url
     server.breaks.clear()
     before = len(server.requests)
     assert fetch(pinned(server), tmp_path, access).read_bytes() == CONTENT

@@ -16,7 +16,7 @@ from onnxserve_export.records import Range
 
 from .graph_edit import keep_outputs
 from .source import InputSpec, match_inputs, output_names
-from .torch_graph import convert, name_nodes, ranges
+from .torch_graph import convert, name_nodes, ranges, silence
 from .torch_source import TorchSource
 
 
@@ -32,6 +32,7 @@ def open_exported(path: Path, outputs: Sequence[str] = (), *, trust: bool = Fals
             where=str(path),
             fix="--trust, if you made it yourself; or export the module to .onnx, which needs no trust",
         )
+    silence()
     try:
         program = torch.export.load(path)
     except Exception as error:

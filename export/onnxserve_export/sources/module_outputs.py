@@ -28,7 +28,8 @@ def named_tensors(output: Any, names: Sequence[str] = ()) -> dict[str, torch.Ten
         [output] = output
     tensors = dict(_flatten(output, ""))
     if not tensors:
-        raise DefinitionError(f"the module gives {type(output).__name__} without a tensor")
+        what = f"the module gives {type(output).__name__} without a tensor"
+        raise DefinitionError(what, fix="return a tensor, or a tuple or mapping of tensors")
     if missing := [name for name in names if name not in tensors]:
         raise DefinitionError(
             f"the module gives no output {missing}",
@@ -42,6 +43,9 @@ def named_tensors(output: Any, names: Sequence[str] = ()) -> dict[str, torch.Ten
                 f"the module gives {type(tensor).__name__} as {name}; a tensor is expected",
                 fix="return tensors, or list the outputs to serve as `source_outputs` in model.toml",
             )
+        if tensor.is_complex():
+            what = f"the output {name} is of complex numbers, which no answer can hold"
+            raise DefinitionError(what, fix="return torch.view_as_real(…) of it, or its .abs()")
     return chosen
 
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import io
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,20 @@ from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
 from .module_outputs import ALONE, named_tensors
+from .recurrent import translations
 from .source import output_names
 
 OPSET = 20
-CHATTERERS = ("torch.fx", "torch.onnx", "torch.onnx._internal.exporter._registration", "onnx_ir", "onnxscript")
+# What torch.export says of an axis that was to be free, of each such axis.
+BAKED_IN = re.compile(r"inferred a static shape of (\d+) for dimension inputs\['(\w+)'\]\.shape\[(\d+)\]")
+CHATTERERS = (
+    "torch.export",
+    "torch.fx",
+    "torch.onnx",
+    "torch.onnx._internal.exporter._registration",
+    "onnx_ir",
+    "onnxscript",
+)
 
 
 def export_graph(
@@ -54,8 +65,7 @@ def export_graph(
 
 def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **options: Any) -> Any:
     """Return torch's ONNX program, without what the exporter prints; CheckFailed with the first cause."""
-    for name in CHATTERERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    silence()
     quiet = io.StringIO()
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
@@ -68,10 +78,17 @@ def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **op
                 verbose=False,
                 input_names=list(matched),
                 output_names=list(outputs),
+                custom_translation_table=translations(),
                 **options,
             )
     except torch.onnx.OnnxExporterError as error:
         raise not_exportable(error) from error
+
+
+def silence() -> None:
+    """Keep torch's loggers from writing warnings, and the traces of errors that it raises, to the terminal."""
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
@@ -130,6 +147,10 @@ def not_exportable(error: BaseException) -> CheckFailed:
     """Return an error with the first cause in torch's chain of errors, and its place in the module."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if baked_in := BAKED_IN.findall(str(error)):
+        axes = " and ".join(f"axis {axis} of {name} holds for {size} only" for size, name, axis in baked_in)
+        fix = "a loop over this axis, or a branch on x.shape, bakes its size in: compute over the whole axis at once"
+        return CheckFailed("trace", f"in the module {axes}", "any size", fix=fix)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     place = next((line for line in reversed(lines) if "code:" in line or line.startswith("File ")), "")
     return CheckFailed(

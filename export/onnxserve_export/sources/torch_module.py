@@ -15,12 +15,12 @@ from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.divergence import first_divergence
 from onnxserve_export.records import Range
 
+from .recurrent import as_operators, unrolled
 from .source import InputSpec, match_inputs
 from .torch_graph import export_graph
 from .torch_source import TorchSource
 
 PLAIN = (bool, int, float, str)
-STEPLESS = (torch.nn.LSTM, torch.nn.GRU)  # recurrent modules that are one node of a graph, with a free time axis
 
 
 class TorchModule(TorchSource):
@@ -44,7 +44,8 @@ class TorchModule(TorchSource):
         names = self.output_names(example, self.outputs)
         try:
             matched, free_batch = match_inputs(self, example), not self.runs_alone
-            return export_graph(self.module, matched, example, axes, names, free_batch=free_batch)
+            with as_operators():
+                return export_graph(self.module, matched, example, axes, names, free_batch=free_batch)
         except CheckFailed as error:
             if unrolled(self.module) and any(axes.values()):
                 fix, where = self.free_axis_fix, error.where
@@ -87,15 +88,6 @@ def axis_fix(module: torch.nn.Module) -> str:
     if names := unrolled(module):
         return f"torch's exporter writes each time step of {', '.join(names)} out: use torch.nn.LSTM or torch.nn.GRU"
     return "the module branches on x.shape, or bakes a size in: write it without"
-
-
-def unrolled(module: torch.nn.Module) -> list[str]:
-    """Return the recurrent modules in a module that torch's exporter writes out step by step, with their types."""
-    return [
-        f"{path or 'the module itself'} ({type(part).__name__})"
-        for path, part in module.named_modules()
-        if isinstance(part, torch.nn.RNNBase) and not isinstance(part, STEPLESS)
-    ]
 
 
 def _check_dtypes(module: torch.nn.Module) -> None:

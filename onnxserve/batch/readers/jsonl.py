@@ -101,13 +101,13 @@ def _instance(document: Any, selection: Selection) -> Any:
     """Return the selected columns of an object, one by itself; any other value is the row itself."""
     if not isinstance(document, dict):
         return document
-    missing = [column for column in selection.columns.values() if column not in document]
+    missing = [name for name in selection.columns.values() if name not in document and name not in selection.optional]
     if missing:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if selection.numbers:
         return [document[column] for column in selection.columns.values()]
     if selection.types or len(selection.columns) > 1:
-        return {name: document[column] for name, column in selection.columns.items()}
+        return {name: document.get(column) for name, column in selection.columns.items()}
     [column] = selection.columns.values()
     return document[column]
 

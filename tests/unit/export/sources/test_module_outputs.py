@@ -67,3 +67,9 @@ def test_what_is_no_tensor_is_refused_by_name(output, message):
 def test_half_floats_become_float32_and_whole_numbers_stay():
     arrays = to_arrays({"half": A.half(), "brain": B.bfloat16(), "whole": C.long()})
     assert [array.dtype.name for array in arrays.values()] == ["float32", "float32", "int64"]
+
+
+def test_complex_numbers_are_refused_with_what_to_return():
+    with pytest.raises(DefinitionError, match="the output waves is of complex numbers") as caught:
+        named_tensors({"loss": A, "waves": torch.fft.rfft(A)})
+    assert "torch.view_as_real" in caught.value.fix

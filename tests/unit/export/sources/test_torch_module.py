@@ -65,14 +65,19 @@ def test_a_module_with_a_mapping_of_outputs_keeps_their_names_ranks_and_free_axe
 
 
 class Recurrent(torch.nn.Module):
-    def __init__(self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN]) -> None:
+    def __init__(
+        self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN], *, batch_first: bool = True, **options: Any
+    ) -> None:
         super().__init__()
-        self.cells = kind(3, 4, batch_first=True)
-        self.head = torch.nn.Linear(4, 2)
+        self.cells = kind(3, 4, batch_first=batch_first, **options)
+        self.head = torch.nn.LazyLinear(2)
+        self(torch.zeros(1, 1, 3))
 
     def forward(self, series: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(self.cells(series)[0])
-        return logits
+        if self.cells.batch_first:
+            return self.head(self.cells(series)[0])
+        output, _ = self.cells(series.transpose(0, 1))
+        return self.head(output).transpose(0, 1)
 
 
 def series(rows: int, length: int) -> Arrays:
@@ -80,16 +85,45 @@ def series(rows: int, length: int) -> Arrays:
 
 
 @pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU])
-def test_a_recurrent_module_has_a_free_time_axis(kind, tmp_path):
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_recurrent_modules_of_either_layout_have_a_free_time_axis_however_many_a_process_exports(
+    kind, batch_first, tmp_path
+):
     torch.manual_seed(0)
-    others = [series(1, 2), series(2, 11)]
-    check_graph(TorchModule(Recurrent(kind)), series(3, 5), {"series": {1: "time"}}, others, tmp_path)
+    others = [series(1, 2), series(2, 11), series(7, 1)]
+    for options in ({}, {"num_layers": 2, "bidirectional": True}, {"bias": False}):
+        model = TorchModule(Recurrent(kind, batch_first=batch_first, **options))
+        proto = check_graph(model, series(3, 5), {"series": {1: "time"}}, others, tmp_path)
+        assert any(node.name.startswith("cells/") for node in proto.graph.node)
 
 
 def test_a_recurrent_module_that_is_written_out_step_by_step_is_refused_by_its_name():
     with pytest.raises(CheckFailed) as caught:
         TorchModule(Recurrent(torch.nn.RNN)).graph(series(3, 5), {"series": {1: "time"}})
     assert "cells (RNN)" in caught.value.fix
+
+
+class Steps(torch.nn.Module):
+    """A cell that a loop calls for each time step."""
+
+    def __init__(self, cell: torch.nn.Module | None = None) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, series: torch.Tensor) -> torch.Tensor:
+        state = series.new_zeros(len(series), 4)
+        for step in range(series.shape[1]):
+            state = self.cell(series[:, step], state) if self.cell else state + series[:, step].sum(1, keepdim=True)
+        return state
+
+
+def test_a_loop_over_time_steps_is_refused_with_its_axis_and_the_name_of_its_cell():
+    with pytest.raises(CheckFailed, match="axis 1 of series holds for 5 only") as caught:
+        TorchModule(Steps()).graph(series(3, 5), {"series": {1: "time"}})
+    assert "a loop over this axis" in caught.value.fix
+    with pytest.raises(CheckFailed, match="axis 1 of series holds for 5 only") as caught:
+        TorchModule(Steps(torch.nn.GRUCell(3, 4))).graph(series(3, 5), {"series": {1: "time"}})
+    assert "cell (GRUCell)" in caught.value.fix
 
 
 def test_a_function_of_a_module_on_the_path_gives_the_model(tmp_path, monkeypatch):

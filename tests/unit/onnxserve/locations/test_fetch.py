@@ -38,3 +38,10 @@ def test_a_link_keeps_its_name_since_its_suffix_says_what_it_is(tmp_path, access
     (tmp_path / "blob").write_bytes(b"graph")
     (tmp_path / "net.onnx").symlink_to("blob")
     assert fetch(parse_location("net.onnx"), tmp_path, access).name == "net.onnx"
+
+
+def test_a_store_that_no_network_reaches_is_named_with_what_to_check(tmp_path, access):
+    with pytest.raises(SourceError, match="can't be reached") as failure:
+        fetch(Location("ftp://127.0.0.1:1/model.onnx"), tmp_path, access._replace(offline=False))
+    assert failure.value.where == "ftp://127.0.0.1:1/model.onnx"
+    assert "check the address" in failure.value.fix
