@@ -26,7 +26,9 @@ Unproven = Annotated[
     bool,
     typer.Option("--unproven", help="Make an archive even if too few rows prove it; it carries the word `unproven`."),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Let other content take the place of a version that exists.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Export a version that exists again: the new archive takes its place.")
+]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
 ]

@@ -95,6 +95,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
         from onnxserve_export.importing import ImportOptions
         from onnxserve_export.importing import import_model as write_folder
         from onnxserve_export.options import ExportOptions
+    server_stores = server_stores_of(settings_from(state=state))
     answers = ImportOptions(
         kind,
         task,
@@ -108,6 +109,7 @@ def import_model(  # noqa: PLR0913 - each is a flag
         tuple(files or ()),
         trust,
         offline,
+        () if no_export or replace else (store, *server_stores),
     )
     imported = write_folder(source, name, models, answers, lambda line: console.print(line, markup=False))
     for line in lines_of(imported):
@@ -118,7 +120,6 @@ def import_model(  # noqa: PLR0913 - each is a flag
     if no_export:
         show_lines(document, str(imported.folder), f"then: {command}", as_json=as_json)
         return
-    server_stores = server_stores_of(settings_from(state=state))
     try:
         work = run_export(
             imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from onnxserve_export.acceptance import Basis, least_rows
 from onnxserve_export.assets import folders_of
 from onnxserve_export.faults import FaultList
 from onnxserve_export.plan import rows_in_all
+from onnxserve_export.replacement import check_free
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
 from onnxserve_export.sources.model_folder import description_of, model_in
@@ -31,7 +33,7 @@ from .graph import read_graph
 from .imported_folder import free_folder, write_folder
 from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
-from .outline import Outline
+from .outline import Fact, Outline
 from .row_trial import read_rows
 from .rows_columns import check_columns
 from .toml_text import toml_text
@@ -39,6 +41,7 @@ from .torchserve_archive import is_torchserve, read_archive
 from .triton import describes_inputs, read_triton
 
 FIRST_VERSION = "1.0.0"
+VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 ROW_FORMS = (
     "--rows takes the path or URL of a Parquet, Arrow, CSV or JSON-lines file, of a folder of images or sounds, or a "
     "function, as rows.py:rows"
@@ -71,6 +74,8 @@ def import_model(
     answers = read_answers(options, faults)
     given = read_files(options.files, faults)
     faults.attempt(lambda: free_folder(models, name, options, answers, say))
+    if version := expected_version(source, answers):
+        faults.attempt(lambda: check_free(name, version, options.stores, "--version {}"))
     if is_remote(options.rows):
         faults.check()  # neither rows nor a model are fetched for an import that fails
     rows = faults.attempt(lambda: locate_rows(options, source, folder, say)) or LocatedRows()
@@ -102,6 +107,14 @@ def import_model(
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
         say(f"      copied, since functions read or name them: {', '.join(copied)}")
     return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files))
+
+
+def expected_version(source: str, answers: Mapping[str, Fact]) -> str:
+    """Return the version that an import gives a model; empty where the artefact decides it, or where it is none."""
+    if "version" in answers:
+        version = str(answers["version"].value)
+        return version if VERSION.fullmatch(version) else ""
+    return "" if is_torchserve(Path(source)) else FIRST_VERSION
 
 
 class ReadArtefact(NamedTuple):
