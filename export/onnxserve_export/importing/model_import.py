@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from onnxserve_export.sources import SourceModel, open_source
 from onnxserve_export.sources.model_folder import description_of, model_in
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.sources.triton_repository import is_triton, open_triton
+from onnxserve_export.sources.untrusted import UntrustedFile
 from onnxserve_handlers.registry import input_kind
 
 from .answers import read_answers
@@ -33,7 +34,7 @@ from .graph import read_graph
 from .imported_folder import free_folder, write_folder
 from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
-from .outline import Fact, Outline
+from .outline import Fact, Outline, read_implied
 from .row_trial import read_rows
 from .rows_columns import check_columns
 from .toml_text import toml_text
@@ -89,19 +90,25 @@ def import_model(
     read_kind(outline)
     files: Files = {}
     place: Path | None = None
+    hidden: Collection[str] = ()
     if artefact.path is not None and is_torchserve(artefact.path):
-        files = read_archive(outline, artefact.path, options)
+        files = read_archive(outline, artefact.path, options, faults)
     elif options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:
         outline.add("version", FIRST_VERSION, "")
-        reference, files, place = read_artefact(outline, artefact, folder, options, rows.path)
-        outline.add("source", reference, "")
+        try:
+            reference, files, place = read_artefact(outline, artefact, folder, options, rows.path)
+            outline.add("source", reference, "")
+        except UntrustedFile as error:  # what it never states is asked for with the trust
+            faults.add(error)
+            read_implied(outline)
+            place, hidden = artefact.path, error.hidden
     files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
     ask_files(outline, files, folders_of(place))
     if place_of_rows := rows.path:
         faults.attempt(lambda: check_columns(outline, place_of_rows, say))
-    outline.check(faults)
+    outline.check(faults, hidden)
     files = {**files, **given}
     check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
@@ -148,9 +155,12 @@ def read_artefact(
         return _inside(artefact, model.file, folder)
     file = model_in(path) if path.is_dir() else path
     if file.is_dir():
-        from .pretrained import read_pretrained  # it imports torch, which no other artefact needs
+        from onnxserve_export.sources.pretrained import check_weights
+
+        from .pretrained import read_pretrained  # both import torch, which no other artefact needs
 
         read_pretrained(outline, file)
+        check_weights(file, trust=options.trust)
         return ReadArtefact(artefact.reference, {}, path)
     source = open_source(str(file), file.parent, {}, trust=options.trust)
     if not read_description(outline, source, description_of(file)):
