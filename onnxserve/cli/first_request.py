@@ -15,6 +15,7 @@ from onnxserve.supervisor.store import stored_archives
 from onnxserve.torchserve import Settings, resolve_settings
 
 from .console import console, out
+from .credentials import credentials
 from .predict import ask, golden_body
 
 WIDEST = 200  # characters of an answer that are shown, and of a body that stands in a command
@@ -75,7 +76,9 @@ def next_steps(
             for archive in stored_archives(settings.store)
             if not archive.ours and archive.version and archive.version in served_versions
         ][:1]
-    return "\n  ".join(["try:", *lines, " ".join(["onnxserve release status", *_server_flags(settings)])])
+    needed = [each.source for each in credentials(config)] if config is not None and lines else []
+    lines.append(" ".join(["onnxserve release status", *_server_flags(settings)]))
+    return "\n".join([*needed, "\n  ".join(["try:", *lines])])
 
 
 def request_command(
@@ -98,7 +101,7 @@ def _curl(settings: Settings, config: GatewayConfig | None, options: str, path: 
     if config is not None:
         url = config.url
         words += ["--cacert", shlex.quote(config.tls.certificate)] if config.tls.certificate else []
-        words += ['-H "x-api-key: $ONNXSERVE_KEY"'] if config.auth.required else []
+        words += [needed.words for needed in credentials(config)]
     elif settings.inference.path is not None:
         words += ["--unix-socket", shlex.quote(str(settings.inference.path))]
     return " ".join([*words, options, f"{url}/predictions/{path}"])

@@ -18,6 +18,7 @@ from onnxserve.gateway.keys import Key, add
 from onnxserve.migrate import read_stock, wrap
 from onnxserve.supervisor.store import read_archive, stored_archives
 from tests.helpers.certificates import Authority
+from tests.helpers.issuer import Issuer
 from tests.helpers.serving import begin, serving, settings_in
 from tests.helpers.stock import HANDLER, doubler_members, with_manifest, write_zip
 from tests.helpers.waiting import wait_for
@@ -80,6 +81,38 @@ def test_with_tls_and_keys_the_request_brings_both(archive, tmp_path):
         answer = json.loads(run_in_shell(request, tmp_path, ONNXSERVE_KEY=secret))
         assert answer["predictions"][0]["label"] in ("inside", "outside")
         assert "circle" in run_in_shell(status, tmp_path)
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(90)
+
+
+def test_with_tokens_and_certificates_of_clients_the_request_brings_both(archive, tmp_path):
+    authority = Authority(tmp_path)
+    authority.sign("server")
+    authority.sign("client")
+    issued = Issuer(tmp_path / "jwks.json")
+    tables = f"""
+[tls]
+certificate = "{tmp_path}/server.pem"
+key = "{tmp_path}/server.key"
+client_ca = "{authority.file}"
+[auth]
+required = true
+keys = "{tmp_path}/keys.json"
+[auth.jwt]
+issuer = "{issued.name}"
+jwks = "{tmp_path}/jwks.json"
+"""
+    settings = settings_in(tmp_path / "server", [archive], tables)
+    server = begin(settings, tmp_path, "--warm-up", "0")
+    try:
+        wait_for(lambda: server.process.poll() is not None or "ready on " in server.output.read_text())
+        output = server.output.read_text()
+        request, _ = proposed(output)
+        answer = json.loads(run_in_shell(request, tmp_path, ONNXSERVE_TOKEN=issued.token()))
+        assert answer["predictions"][0]["label"] in ("inside", "outside")
+        assert f"client.pem and client.key: a certificate that {authority.file} signed" in output
+        assert f"ONNXSERVE_TOKEN: a token of {issued.name}" in output
     finally:
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(90)

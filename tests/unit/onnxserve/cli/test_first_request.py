@@ -84,7 +84,8 @@ def test_of_a_model_with_several_versions_the_one_that_answered_is_asked():
 
 def test_the_request_goes_where_this_server_listens(tmp_path):
     closed = msgspec.structs.replace(CONFIG, auth=Auth(required=True), tls=Tls("/pki/my server.pem", "/pki/key.pem"))
-    line = next_steps(DEFAULT, closed, [SHORT], set()).splitlines()[1].strip()
+    source, _, line, _ = map(str.strip, next_steps(DEFAULT, closed, [SHORT], set()).splitlines())
+    assert source == "ONNXSERVE_KEY: a key of keys.json; onnxserve keys add CLIENT makes one"
     assert line.startswith("curl --cacert '/pki/my server.pem' -H \"x-api-key: $ONNXSERVE_KEY\" -H ")
     assert "https://127.0.0.1:8000/predictions/praise" in line
     request, status = proposals(replace(DEFAULT, state=tmp_path), None, SHORT)
