@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psutil
 
+from onnxserve.gateway import Roles
 from onnxserve.release import ReleaseService, release_of
+from onnxserve.release.registration import withdraw
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PROMISED_S, wait_for
 
 READY_S = 180
 STOP_S = 90
@@ -63,6 +66,24 @@ class Serving:
         """Release steps on it, as the command line makes them."""
         return release_of(self.settings)
 
+    @contextlib.contextmanager
+    def registered(self, archive: Path) -> Iterator[str]:
+        """Register the archive of a new model and yield its version; after the block the model is gone."""
+        version = self.release.register(archive)
+        try:
+            yield version
+        finally:
+            self._remove(archive.name.rpartition("-")[0], version)
+
+    def _remove(self, model: str, version: str) -> None:
+        """Take a model with its only version out of gateway, TorchServe and store, which no release step does."""
+        release = self.release
+        file = release.archive(model, version).name
+        release.role_store.move(lambda roles: without(roles, model))
+        release.management.unregister(model, version)
+        withdraw(release.stores, file)
+        wait_for(lambda: self.post(model, b"{}").status_code == 404 and self.is_ready(), PROMISED_S)
+
     def is_ready(self) -> bool:
         """Whether every version with traffic can answer."""
         assert self.process.poll() is None, self.output.read_text(errors="replace")[-3000:]
@@ -101,6 +122,12 @@ class Serving:
             with contextlib.suppress(psutil.NoSuchProcess):  # TorchServe may not have noticed yet
                 processes.append(psutil.Process(worker.pid))
         return processes
+
+
+def without(roles: Roles, model: str) -> Roles:
+    """The roles of all other models."""
+    models = {name: known for name, known in roles.models.items() if name != model}
+    return msgspec.structs.replace(roles, models=models)
 
 
 def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Serving:
