@@ -26,15 +26,15 @@ FOLDER = "requests"  # of the run folder: bodies that are too long for a command
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A version that answered, and the body of its request."""
+class GoldenRequest:
+    """A version, and a golden row of its archive as the body of a request."""
 
     model: str
     version: str
     body: bytes
 
 
-def first_answers(settings: Settings, served_versions: set[Version]) -> list[Answered]:
+def first_answers(settings: Settings, served_versions: set[Version]) -> list[GoldenRequest]:
     """Send one golden row to each served version of ours and print the answer, or why there is none.
 
     Clients are being served by now, so a version that can't answer must not end the server.
@@ -49,7 +49,7 @@ def first_answers(settings: Settings, served_versions: set[Version]) -> list[Ans
                 console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
             else:
                 out.print(shortened(f"{name} {version}: {answer['predictions'][0]}"), markup=False)
-                answered.append(Answered(name, version, body))
+                answered.append(GoldenRequest(name, version, body))
     return answered
 
 
@@ -59,7 +59,7 @@ def shortened(line: str) -> str:
 
 
 def next_steps(
-    settings: Settings, config: GatewayConfig | None, answered: Sequence[Answered], served_versions: set[Version]
+    settings: Settings, config: GatewayConfig | None, answered: Sequence[GoldenRequest], served_versions: set[Version]
 ) -> str:
     """Return commands to try, which work as they are; `config` is the gateway's, None without one.
 
@@ -82,17 +82,31 @@ def next_steps(
 
 
 def request_command(
-    settings: Settings, config: GatewayConfig | None, request: Answered, served_versions: set[Version]
+    settings: Settings, config: GatewayConfig | None, request: GoldenRequest, served_versions: set[Version]
 ) -> str:
     """Return the command that sends a request again; it names the version where the model has several."""
-    versions = {version for name, version in served_versions if name == request.model}
-    path = f"{request.model}/{request.version}" if len(versions) > 1 else request.model
-    data = request.body.decode()
-    if len(data) > WIDEST:
-        file = settings.run / FOLDER / f"{request.model}-{request.version}.json"
+    several = has_several(request.model, served_versions)
+    path = f"{request.model}/{request.version}" if several else request.model
+    data = shlex.quote(request_data(settings, request))
+    return _curl(settings, config, f"-H 'Content-Type: application/json' -d {data}", path)
+
+
+def has_several(model: str, versions: set[Version]) -> bool:
+    """Return whether a model has more than one version, so that a request must name one."""
+    return len({version for name, version in versions if name == model}) > 1
+
+
+def request_data(settings: Settings, request: GoldenRequest) -> str:
+    """Return a request's body as curl and `onnxserve predict` take it: its text, or @ and a file where it is long."""
+    if len(data := request.body.decode()) <= WIDEST:
+        return data
+    file = settings.run / FOLDER / f"{request.model}-{request.version}.json"
+    try:
+        settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, request.body)
-        data = f"@{file}"
-    return _curl(settings, config, f"-H 'Content-Type: application/json' -d {shlex.quote(data)}", path)
+    except OSError:  # no server can start with this state folder, but one elsewhere takes the whole text
+        return data
+    return f"@{file}"
 
 
 def _curl(settings: Settings, config: GatewayConfig | None, options: str, path: str) -> str:
@@ -107,10 +121,15 @@ def _curl(settings: Settings, config: GatewayConfig | None, options: str, path: 
     return " ".join([*words, options, f"{url}/predictions/{path}"])
 
 
+def state_flag(settings: Settings) -> list[str]:
+    """Return the flag by which a command finds a state folder; none where it does without."""
+    state = settings.state.resolve()
+    return [] if state == resolve_settings(os.environ, {}).state.resolve() else [f"--state {shlex.quote(str(state))}"]
+
+
 def _server_flags(settings: Settings) -> Iterator[str]:
     """Yield the flags by which a command finds this server; none where it does without."""
+    yield from state_flag(settings)
     default = resolve_settings(os.environ, {})
-    if settings.state.resolve() != default.state.resolve():
-        yield f"--state {shlex.quote(str(settings.state.resolve()))}"
     if settings.plain and (not default.plain or settings.management_port != default.management_port):
         yield f"--management-port {settings.management_port}"

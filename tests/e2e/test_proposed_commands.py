@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.cli.first_request import Answered, request_command
+from onnxserve.archive import read_signature
+from onnxserve.cli.after_export import serving_lines
+from onnxserve.cli.first_request import GoldenRequest, request_command
 from onnxserve.cli.gateway import config_of
 from onnxserve.cli.predict import golden_body
 from onnxserve.gateway.keys import Key, add
@@ -57,7 +59,7 @@ def test_a_start_proposes_a_request_that_is_answered_and_the_status_of_this_serv
 def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
     settings = real_models.settings
     requests = [
-        Answered(*archive.version, golden_body(archive.path))
+        GoldenRequest(*archive.version, golden_body(archive.path))
         for archive in stored_archives(settings.store)
         if archive.ours and archive.version
     ]
@@ -67,6 +69,18 @@ def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
         command = request_command(settings, config_of(settings), request, served_versions)
         answer = json.loads(run_in_shell(command, tmp_path))
         assert (answer["model"], len(answer["predictions"])) == (name, 1), command
+
+
+def test_what_an_export_proposes_is_answered_whatever_the_kind_of_input(real_models, tmp_path):
+    settings, kinds = real_models.settings, set()
+    for archive in stored_archives(settings.store):
+        if archive.ours and archive.version:
+            _, ask, *_ = serving_lines(archive.path, settings)
+            command = f"{ask.removeprefix('ask it:   ')} --json"
+            answer = json.loads(run_in_shell(command, tmp_path, ONNXSERVE_GATEWAY_FILE=str(settings.gateway_file)))
+            assert (answer["model"], len(answer["predictions"])) == (archive.version[0], 1), command
+            kinds.add(read_signature(archive.path)["input"]["kind"])
+    assert kinds >= {"text", "image", "table", "audio"}
 
 
 def test_with_tls_and_keys_the_request_brings_both(archive, tmp_path):
