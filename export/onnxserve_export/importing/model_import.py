@@ -31,7 +31,7 @@ from .code_files import call_source, check_size, imported_files, names_in
 from .fitted import read_fitted
 from .fitted_gaps import read_gaps
 from .graph import read_graph
-from .imported_folder import free_folder, write_folder
+from .imported_folder import check_folder, write_folder
 from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
 from .outline import Fact, Outline, read_implied
@@ -74,7 +74,7 @@ def import_model(
     faults, folder = FaultList(), models / name
     answers = read_answers(options, faults)
     given = read_files(options.files, faults)
-    faults.attempt(lambda: free_folder(models, name, options, answers, say))
+    faults.attempt(lambda: check_folder(models, name, options, answers))
     if version := expected_version(source, answers):
         faults.attempt(lambda: check_free(name, version, options.stores, "--version {}"))
     if is_remote(options.rows):
@@ -113,7 +113,7 @@ def import_model(
     check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
         say(f"      copied, since functions read or name them: {', '.join(copied)}")
-    return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files))
+    return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files, say))
 
 
 def expected_version(source: str, answers: Mapping[str, Fact]) -> str:
