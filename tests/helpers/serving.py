@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import psutil
 
-from onnxserve.gateway import Roles
 from onnxserve.release import ReleaseService, release_of
-from onnxserve.release.registration import withdraw
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
@@ -76,12 +73,8 @@ class Serving:
             self._remove(archive.name.rpartition("-")[0], version)
 
     def _remove(self, model: str, version: str) -> None:
-        """Take a model with its only version out of gateway, TorchServe and store, which no release step does."""
-        release = self.release
-        file = release.archive(model, version).name
-        release.role_store.move(lambda roles: without(roles, model))
-        release.management.unregister(model, version)
-        withdraw(release.stores, file)
+        """Remove a model with its only version."""
+        self.release.retire(model, version, grace_s=0, last=True)
         wait_for(lambda: self.post(model, b"{}").status_code == 404 and self.is_ready(), PROMISED_S)
 
     def is_ready(self) -> bool:
@@ -122,12 +115,6 @@ class Serving:
             with contextlib.suppress(psutil.NoSuchProcess):  # TorchServe may not have noticed yet
                 processes.append(psutil.Process(worker.pid))
         return processes
-
-
-def without(roles: Roles, model: str) -> Roles:
-    """The roles of all other models."""
-    models = {name: known for name, known in roles.models.items() if name != model}
-    return msgspec.structs.replace(roles, models=models)
 
 
 def begin(settings: Settings, folder: Path, *words: str, **variables: str) -> Serving:
