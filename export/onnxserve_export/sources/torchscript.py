@@ -39,7 +39,7 @@ def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = F
             where=str(path),
             fix="--trust, if it is a whole module that you pickled yourself: reading it runs whatever code it names. A "
             "state dict isn't a model: write a function that builds the module and loads the weights with "
-            'torch.load(…, weights_only=True), and set source = "model.py:load"',
+            "torch.load(…, weights_only=True), and name that as the source: model.py:load",
             hidden=TORCH,
         ) from error
     return ScriptSource(module, outputs)

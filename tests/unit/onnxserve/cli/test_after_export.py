@@ -14,7 +14,7 @@ from onnxserve.processes import lock_run_folder, make_run_folder
 from onnxserve.torchserve import Settings, own_stores, record_stores, resolve_settings
 from tests.helpers.certificates import Authority
 
-GOLDEN = {"instances": [[0.0, 0.1]]}
+GOLDEN = {"instances": [{"x": 0.0, "y": 0.1}]}
 
 
 @pytest.fixture
