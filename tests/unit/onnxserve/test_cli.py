@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -91,8 +92,8 @@ def test_a_golden_row_is_named_by_columns_only_where_it_is_a_tables():
     table = {"input": {"columns": ["x", {"name": "y", "type": "text"}]}}
     assert named_row([1, "a"], table) == {"x": 1, "y": "a"}
     assert named_row({"y": "a"}, table) == {"y": "a"}
-    for other in ({**table, "handler": "custom:Own"}, {**table, "features": {}, "handler": "x"}, {"input": {}}, {}):
-        assert named_row([1, "a"], other) == [1, "a"]
+    others: list[dict[str, Any]] = [{**table, "handler": "own:Own"}, {**table, "features": {"ttl_s": 1}}, {"input": {}}]
+    assert [named_row([1, "a"], other) for other in others] == [[1, "a"]] * 3
 
 
 def test_the_reason_of_a_refused_load_is_shown_once():
