@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from onnxserve.scratch import Scratch
 from .export_state import ExportState, no_progress
 from .in_memory import NOTHING, InMemory
 from .options import DEFAULTS, ExportOptions
-from .replacement import earlier_archives
+from .replacement import check_free
 from .step import Step, run_steps
 
 
@@ -41,7 +41,10 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
     options: ExportOptions = DEFAULTS,
     memory: InMemory = NOTHING,
 ) -> ExportState:
-    """Run `steps` on a definition, whose model or rows may be in memory."""
+    """Run `steps` on a definition, whose model or rows may be in memory.
+
+    ArchiveError before any work if its version exists, unless `options.replace` is set.
+    """
     if options.search_minutes is not None:
         quantise = msgspec.structs.replace(definition.quantise, search_minutes=options.search_minutes)
         definition = msgspec.structs.replace(definition, quantise=quantise)
@@ -49,8 +52,8 @@ def export_definition(  # noqa: PLR0913 - all but four are optional
         definition = msgspec.structs.replace(definition, version=options.development_version)
     make_store(store)
     say(f"{definition.name} {definition.version}")
-    if not options.replace and (earlier := find_earlier(definition, (store, *options.server_stores))):
-        say(f"      {earlier} exists: an export of other content ends without an archive unless --replace is given")
+    if not options.replace:
+        check_free(definition.name, definition.version, (store, *options.server_stores))
     with Scratch() as scratch:
         state = ExportState(definition, store, scratch, say, progress, options, memory=memory)
         with state.running:
@@ -65,8 +68,3 @@ def make_store(store: Path) -> None:
     except OSError as error:
         what = f"the store can't be a folder: {error.strerror}"
         raise OnnxserveError(what, where=str(store), fix="name another folder for archives") from error
-
-
-def find_earlier(definition: Definition, folders: Iterable[Path]) -> Path | None:
-    """Return an archive that has or had the definition's name and version; None if there is none."""
-    return next(earlier_archives(f"{definition.name}-{definition.version}.mar", folders), None)

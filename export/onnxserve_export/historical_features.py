@@ -5,8 +5,6 @@ So training can't know more than serving.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import msgspec
 from onnxserve.batch.readers.cells import cell
 from onnxserve.definition import Definition, FeaturesSection
 from onnxserve.errors import DefinitionError, FeatureError
+from onnxserve.processes import run_to_end
 from onnxserve_handlers.inputs import InputOptions
 
 
@@ -83,15 +82,7 @@ def historical_features(
 
 def run(arguments: list[str]) -> None:
     """Run `onnxserve.features.join` as a program; FeatureError with its last lines if it fails."""
-    completed = subprocess.run(
-        [sys.executable, "-m", "onnxserve.features.join", *arguments],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if completed.returncode:
-        lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]
-        raise FeatureError(
-            f"the join failed: {lines[-1] if lines else completed.returncode}", fix="\n         ".join(lines[-12:])
-        )
+    command = [sys.executable, "-m", "onnxserve.features.join", *arguments]
+    status, lines = run_to_end(command, folder=Path.cwd(), errors_only=True)
+    if status:
+        raise FeatureError(f"the join failed: {lines[-1] if lines else status}", fix="\n         ".join(lines[-12:]))

@@ -85,14 +85,16 @@ def probe_rows(state: ExportState, generated: Sequence[Any]) -> list[Any]:
 
 
 def call(state: ExportState) -> None:
-    """Let the handler turn all rows into tensors; generated ones are left out where the source fails on them.
+    """Let the handler turn all rows into tensors; generated ones are left out where the source fails on any of them.
 
-    Without rows they are all that there is, and the step `check` has tried some of them.
+    A source needn't answer every row that the signature allows: random numbers may be none of its categories. So this
+    refuses no model, but its user is told, since clients may send such rows. Without rows, generated ones are all that
+    there is, and the step `check` has tried some of them.
     """
     make_tensors(state, samples(state.archive_folder, GENERATED))
     if state.split.total and (reason := failure_on(state.model, state.groups.generated)):
         state.say(f"      {state.model.name} fails on rows generated within the signature, so only yours are compared")
-        state.say(f"      a client's row may fail alike: {reason}")
+        state.say(f"      a client's row may fail alike, or get an answer that nothing proves: {reason}")
         make_tensors(state, [])
 
 

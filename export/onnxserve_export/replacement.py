@@ -1,8 +1,11 @@
-"""Whether an archive may enter the store: a version that exists never changes unless that was asked for."""
+"""Whether an archive may enter the store: a version that exists never changes unless that was asked for.
+
+An export asks before any work, and again at its end, since another export may have made the version meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from onnxserve.archive import same_content
@@ -17,6 +20,29 @@ def earlier_archives(name: str, folders: Iterable[Path]) -> Iterator[Path]:
         for path in (folder / name, folder / f"{name}{RETIRED}"):
             if path.is_file():
                 yield path
+
+
+def check_free(
+    name: str, version: str, folders: Sequence[Path], remedy: str = 'set version = "{}" in model.toml'
+) -> None:
+    """Raise ArchiveError if a folder has or had an archive of a name and version, whatever is in it.
+
+    This is known before any work. `remedy` says how the next version is given.
+    """
+    if path := earlier_archive(name, version, folders):
+        free = next_version(version)
+        while earlier_archive(name, free, folders):
+            free = next_version(free)
+        raise ArchiveError(
+            f"{name} {version} exists, which clients may have been answered by",
+            where=str(path),
+            fix=f"{remedy.format(free)}; or pass --replace, which puts the new archive in its place",
+        )
+
+
+def earlier_archive(name: str, version: str, folders: Iterable[Path]) -> Path | None:
+    """Return an archive that has or had this name and version; None if there is none."""
+    return next(earlier_archives(f"{name}-{version}.mar", folders), None)
 
 
 def check_replaceable(archive: Path, folders: Iterable[Path], version: str) -> None:

@@ -85,6 +85,8 @@ def _inputs(rest: Sequence[str], where: str, kind: str, *, labelled: bool) -> tu
     if kind == "text":
         both = literal(list(rest[:2]))
         fix += f"; a row of two texts has --set 'rows.input={both}' --set input.pairs=true"
+    if kind == "tensors":
+        fix += f"; if all of them are one row's numbers, import the model with {naming_option(rest)}"
     what = f"several columns may be the input: {', '.join(rest[:SHOWN])}"
     raise DefinitionError(what, where=where, fix=fix)
 
@@ -97,6 +99,16 @@ def choice_of(inputs: Sequence[str], label: str) -> str:
     options = " ".join(f"--set {quote(f'rows.{name}={value}')}" for name, value in values.items())
     lines = ", ".join(f"{name} = {value}" for name, value in values.items())
     return f"such as {options} of an import, or {lines} in [rows] of model.toml, beside `location`"
+
+
+def naming_option(names: Sequence[str]) -> str:
+    """Return the option of an import that gives a table's columns these names."""
+    return f"--columns {quote(','.join(names))}"
+
+
+def unnamed(count: int) -> list[str]:
+    """Return the names of columns of which a fitted model knows only the number."""
+    return [f"x{index}" for index in range(count)]
 
 
 def _check_present(names: Sequence[str], available: Sequence[str], where: str) -> None:
@@ -129,8 +141,11 @@ def _table_choice(table: Sequence[str], available: Sequence[str], labels: Sequen
         return f"a row has {len(table)} columns{beside}: give rows that have each of {', '.join(table[:SHOWN])}"
     substitutes = dict(zip(lacking, others, strict=False))
     label = "" if labels else "".join(others[len(lacking) :][:1])
-    chosen = choice_of([substitutes.get(name, name) for name in table], label)
-    return f"name a column of the file for each of {', '.join(table[:SHOWN])}, in this order: {chosen}"
+    names = [substitutes.get(name, name) for name in table]
+    chosen = f"name a column of the file for each of {', '.join(table[:SHOWN])}, in this order: "
+    if [*table] == unnamed(len(table)):  # clients would have to send these names too
+        chosen = f"the model knows no names, so import it with {naming_option(names)}; or {chosen}"
+    return chosen + choice_of(names, label)
 
 
 def _has(available: Sequence[str]) -> str:

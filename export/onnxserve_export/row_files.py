@@ -60,7 +60,7 @@ def available_columns(file: Source) -> list[str]:
 
 
 def object_names(file: Source) -> list[str]:
-    """Return the names in the objects of a JSON-lines file; DefinitionError without a row, or if the first is no object.
+    """Return the names in the objects of a JSON-lines file; DefinitionError if it has none.
 
     A label may stand in some rows only. What else is wrong with a row is said where it is read.
     """

@@ -73,9 +73,9 @@ def export(  # noqa: PLR0913 - all but the model are optional
     or paths of files that lie beside it, such as `tokenizer.json`; `say` gets a line for each step.
 
     DefinitionError names each field that is missing or wrong; CheckFailed says what was measured and allowed where the
-    model, or the rows, prove no variant; StepFailed says which step broke otherwise, such as the last one, which
-    replaces no archive unless `replace` is set; OnnxserveError where a package is missing. In each case the store keeps
-    the archives that it has.
+    model, or the rows, prove no variant; StepFailed says which step broke otherwise; ArchiveError before any work if
+    the store has an archive of this name and version, unless `replace` is set; OnnxserveError where a package is
+    missing. In each case the store keeps the archives that it has.
     """
     fields = definition_fields(
         name=name, version=version, input=input, output=output, budget=budget, quantise=quantise, serve=serve

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from onnxserve.errors import ArchiveError
+from onnxserve.processes import run_to_end
 from onnxserve.scratch import Scratch
 
 from .confined import python_command
@@ -61,13 +61,10 @@ def _run_python(folder: Path, command: str, *words: str, variables: Mapping[str,
     # Only the archive is on the path: everything else must come from site-packages.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment |= variables
-    completed = subprocess.run(
-        python_command(*words), cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if completed.returncode != 0:
-        lines = [line for line in completed.stderr.strip().splitlines() if line.strip()]
+    status, lines = run_to_end(python_command(*words), folder=folder, environment=environment, errors_only=True)
+    if status != 0:
         raise ArchiveError(
-            f"the handler failed on {command}: {lines[-1] if lines else f'exit {completed.returncode}'}",
+            f"the handler failed on {command}: {lines[-1] if lines else f'exit {status}'}",
             where=str(folder),
             fix="\n         ".join(["the end of its log:", *lines[-12:]]),
         )

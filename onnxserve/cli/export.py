@@ -19,7 +19,7 @@ from .exporting import (
     Trust,
     Unproven,
     Verbose,
-    drift_lines,
+    result_lines,
     run_export,
     server_stores_of,
     show_traces,
@@ -68,10 +68,12 @@ def export(  # noqa: PLR0913 - each is a flag
         show_traces()
     from onnxserve_export.options import ExportOptions
 
-    server_stores = server_stores_of(settings_from(state=state))
-    options = ExportOptions(unproven, draft, replace, server_stores, search_minutes, offline, trust, all_variants)
+    settings = settings_from(state=state)
+    options = ExportOptions(
+        unproven, draft, replace, server_stores_of(settings), search_minutes, offline, trust, all_variants
+    )
     work = run_export(folder, store, options)
     if sign_key is not None:
         work.sha256 = sign_archive(work.archive, sign_key)
     document = {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
-    show_lines(document, f"{work.archive}  sha256 {work.sha256}", *drift_lines(work), as_json=as_json)
+    show_lines(document, *result_lines(work, settings), as_json=as_json)

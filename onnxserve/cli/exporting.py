@@ -11,6 +11,7 @@ import typer
 from onnxserve.torchserve import Settings, stores_of
 from onnxserve_export.extra import extra_needed
 
+from .after_export import serving_lines
 from .console import console
 from .progress import steps_bar
 
@@ -26,7 +27,9 @@ Unproven = Annotated[
     bool,
     typer.Option("--unproven", help="Make an archive even if too few rows prove it; it carries the word `unproven`."),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Let other content take the place of a version that exists.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Export a version that exists again: the new archive takes its place.")
+]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Refuse the network, and name what is not on this machine yet.")
 ]
@@ -62,12 +65,16 @@ def run_export(folder: Path, store: Path, options: ExportOptions) -> ExportState
         return export_model(folder, store, STEPS, say, progress=progress, options=options)
 
 
-def drift_lines(work: ExportState) -> list[str]:
-    """Return a line about rows that are too few to watch live ones for drift, if they are."""
+def result_lines(work: ExportState, settings: Settings) -> list[str]:
+    """Return lines about a new archive: its digest, why drift isn't watched, and the commands that serve and ask it."""
     from onnxserve.archive.evidence import why_no_profile
 
-    reason = why_no_profile(work.evidence["summary"])
-    return [f"drift won't be judged: {reason}"] if reason else []
+    reason, features = why_no_profile(work.evidence["summary"]), work.definition.features
+    return [
+        f"{work.archive}  sha256 {work.sha256}",
+        *([f"drift won't be judged: {reason}"] if reason else []),
+        *serving_lines(work.archive, settings, work.definition.folder / features.repo if features else None),
+    ]
 
 
 def server_stores_of(settings: Settings) -> tuple[Path, ...]:

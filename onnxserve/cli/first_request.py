@@ -15,6 +15,7 @@ from onnxserve.supervisor.store import stored_archives
 from onnxserve.torchserve import Settings, resolve_settings
 
 from .console import console, out
+from .credentials import credentials
 from .predict import ask, golden_body
 
 WIDEST = 200  # characters of an answer that are shown, and of a body that stands in a command
@@ -25,15 +26,15 @@ FOLDER = "requests"  # of the run folder: bodies that are too long for a command
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A version that answered, and the body of its request."""
+class GoldenRequest:
+    """A version, and a golden row of its archive as the body of a request."""
 
     model: str
     version: str
     body: bytes
 
 
-def first_answers(settings: Settings, served_versions: set[Version]) -> list[Answered]:
+def first_answers(settings: Settings, served_versions: set[Version]) -> list[GoldenRequest]:
     """Send one golden row to each served version of ours and print the answer, or why there is none.
 
     Clients are being served by now, so a version that can't answer must not end the server.
@@ -48,7 +49,7 @@ def first_answers(settings: Settings, served_versions: set[Version]) -> list[Ans
                 console.print(f"{name} {version}: no answer: {error.what}", style="red", markup=False)
             else:
                 out.print(shortened(f"{name} {version}: {answer['predictions'][0]}"), markup=False)
-                answered.append(Answered(name, version, body))
+                answered.append(GoldenRequest(name, version, body))
     return answered
 
 
@@ -58,7 +59,7 @@ def shortened(line: str) -> str:
 
 
 def next_steps(
-    settings: Settings, config: GatewayConfig | None, answered: Sequence[Answered], served_versions: set[Version]
+    settings: Settings, config: GatewayConfig | None, answered: Sequence[GoldenRequest], served_versions: set[Version]
 ) -> str:
     """Return commands to try, which work as they are; `config` is the gateway's, None without one.
 
@@ -75,21 +76,37 @@ def next_steps(
             for archive in stored_archives(settings.store)
             if not archive.ours and archive.version and archive.version in served_versions
         ][:1]
-    return "\n  ".join(["try:", *lines, " ".join(["onnxserve release status", *_server_flags(settings)])])
+    needed = [each.source for each in credentials(config)] if config is not None and lines else []
+    lines.append(" ".join(["onnxserve release status", *_server_flags(settings)]))
+    return "\n".join([*needed, "\n  ".join(["try:", *lines])])
 
 
 def request_command(
-    settings: Settings, config: GatewayConfig | None, request: Answered, served_versions: set[Version]
+    settings: Settings, config: GatewayConfig | None, request: GoldenRequest, served_versions: set[Version]
 ) -> str:
     """Return the command that sends a request again; it names the version where the model has several."""
-    versions = {version for name, version in served_versions if name == request.model}
-    path = f"{request.model}/{request.version}" if len(versions) > 1 else request.model
-    data = request.body.decode()
-    if len(data) > WIDEST:
-        file = settings.run / FOLDER / f"{request.model}-{request.version}.json"
+    several = has_several(request.model, served_versions)
+    path = f"{request.model}/{request.version}" if several else request.model
+    data = shlex.quote(request_data(settings, request))
+    return _curl(settings, config, f"-H 'Content-Type: application/json' -d {data}", path)
+
+
+def has_several(model: str, versions: set[Version]) -> bool:
+    """Return whether a model has more than one version, so that a request must name one."""
+    return len({version for name, version in versions if name == model}) > 1
+
+
+def request_data(settings: Settings, request: GoldenRequest) -> str:
+    """Return a request's body as curl and `onnxserve predict` take it: its text, or @ and a file where it is long."""
+    if len(data := request.body.decode()) <= WIDEST:
+        return data
+    file = settings.run / FOLDER / f"{request.model}-{request.version}.json"
+    try:
+        settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, request.body)
-        data = f"@{file}"
-    return _curl(settings, config, f"-H 'Content-Type: application/json' -d {shlex.quote(data)}", path)
+    except OSError:  # no server can start with this state folder, but one elsewhere takes the whole text
+        return data
+    return f"@{file}"
 
 
 def _curl(settings: Settings, config: GatewayConfig | None, options: str, path: str) -> str:
@@ -98,16 +115,21 @@ def _curl(settings: Settings, config: GatewayConfig | None, options: str, path: 
     if config is not None:
         url = config.url
         words += ["--cacert", shlex.quote(config.tls.certificate)] if config.tls.certificate else []
-        words += ['-H "x-api-key: $ONNXSERVE_KEY"'] if config.auth.required else []
+        words += [needed.words for needed in credentials(config)]
     elif settings.inference.path is not None:
         words += ["--unix-socket", shlex.quote(str(settings.inference.path))]
     return " ".join([*words, options, f"{url}/predictions/{path}"])
 
 
+def state_flag(settings: Settings) -> list[str]:
+    """Return the flag by which a command finds a state folder; none where it does without."""
+    state = settings.state.resolve()
+    return [] if state == resolve_settings(os.environ, {}).state.resolve() else [f"--state {shlex.quote(str(state))}"]
+
+
 def _server_flags(settings: Settings) -> Iterator[str]:
     """Yield the flags by which a command finds this server; none where it does without."""
+    yield from state_flag(settings)
     default = resolve_settings(os.environ, {})
-    if settings.state.resolve() != default.state.resolve():
-        yield f"--state {shlex.quote(str(settings.state.resolve()))}"
     if settings.plain and (not default.plain or settings.management_port != default.management_port):
         yield f"--management-port {settings.management_port}"

@@ -1,6 +1,6 @@
 """The program's groups. Command modules put their commands into them; `app` imports all of those modules.
 
-Names that commands had before are taken for one minor version more, hidden, with a line on standard error.
+Names that commands and options had before are taken for one minor version more, hidden, with a line on standard error.
 
 Help is plain text: Typer's tables share a narrow terminal out between columns and break or cut the names of options.
 """
@@ -28,13 +28,28 @@ RENAMED = {
     "ready": ("release", "ready"),
     "edge": ("gateway",),
 }
+RENAMED_OPTIONS = {
+    "--traffic": "--gateway-file",
+    "--edge-port": "--gateway-port",
+    "--edge": "--gateway",
+    "--no-edge": "--no-gateway",
+}
 LONGEST = 500  # characters of a command's first sentence
 SHORT = {"migrate": ("archive", "migrate")}  # a command of a group that is called without the group's name too
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Name the command that replaces an old one."""
-    console.print(f"`onnxserve {old}` is now `onnxserve {new}`; the next minor version drops the old name")
+    """Name the command or option that replaces an old one."""
+    console.print(f"`{old}` is now `{new}`; the next minor version drops the old name")
+
+
+def present_options(args: list[str]) -> list[str]:
+    """Return arguments with the present names of options; each former name is reported once."""
+    end = args.index("--") if "--" in args else len(args)  # what follows is no option
+    names = [arg.partition("=") for arg in args[:end]]
+    for old in dict.fromkeys(name for name, _, _ in names if name in RENAMED_OPTIONS):
+        warn_renamed(old, RENAMED_OPTIONS[old])
+    return ["".join((RENAMED_OPTIONS.get(name, name), *value)) for name, *value in names] + args[end:]
 
 
 class Group(TyperGroup):
@@ -48,14 +63,14 @@ class Group(TyperGroup):
 
 
 class Program(Group):
-    """All commands, also under the names in RENAMED and SHORT."""
+    """All commands, also under the names in RENAMED and SHORT, with options also under those in RENAMED_OPTIONS."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with, by its new or its old name."""
         old = args[0] if args else ""
         if old in RENAMED:
-            warn_renamed(old, " ".join(RENAMED[old]))
-        args = [*(RENAMED.get(old) or SHORT.get(old) or args[:1]), *args[1:]]
+            warn_renamed(f"onnxserve {old}", " ".join(("onnxserve", *RENAMED[old])))
+        args = [*(RENAMED.get(old) or SHORT.get(old) or args[:1]), *present_options(args[1:])]
         return super().resolve_command(ctx, args)
 
 
@@ -65,7 +80,7 @@ class Tune(Group):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take arguments that name none of the group's commands as those of `load`."""
         if args and args[0] not in self.commands and args[0] != "--help":
-            warn_renamed("tune", "tune load")
+            warn_renamed("onnxserve tune", "onnxserve tune load")
             args = ["load", *args]
         return super().parse_args(ctx, args)
 

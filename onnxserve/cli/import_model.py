@@ -20,7 +20,7 @@ from .exporting import (
     Trust,
     Unproven,
     Verbose,
-    drift_lines,
+    result_lines,
     run_export,
     server_stores_of,
     show_traces,
@@ -95,6 +95,8 @@ def import_model(  # noqa: PLR0913 - each is a flag
         from onnxserve_export.importing import ImportOptions
         from onnxserve_export.importing import import_model as write_folder
         from onnxserve_export.options import ExportOptions
+    settings = settings_from(state=state)
+    server_stores = server_stores_of(settings)
     answers = ImportOptions(
         kind,
         task,
@@ -108,17 +110,17 @@ def import_model(  # noqa: PLR0913 - each is a flag
         tuple(files or ()),
         trust,
         offline,
+        () if no_export or replace else (store, *server_stores),
     )
     imported = write_folder(source, name, models, answers, lambda line: console.print(line, markup=False))
     for line in lines_of(imported):
         console.print(line, markup=False)
     document = {"folder": str(imported.folder), "version": imported.definition.version}
+    command = export_command(imported.folder, store, trust=trust, unproven=unproven or not imported.has_rows)
     unproven = unproven or not (imported.has_rows or draft)
-    command = export_command(imported.folder, store, trust=trust, unproven=unproven)
     if no_export:
         show_lines(document, str(imported.folder), f"then: {command}", as_json=as_json)
         return
-    server_stores = server_stores_of(settings_from(state=state))
     try:
         work = run_export(
             imported.folder, store, ExportOptions(unproven, draft, replace, server_stores, None, offline, trust)
@@ -129,10 +131,8 @@ def import_model(  # noqa: PLR0913 - each is a flag
     document |= {"archive": str(work.archive), "sha256": work.sha256, **work.evidence["summary"]}
     show_lines(
         document,
-        f"{work.archive}  sha256 {work.sha256}",
-        *drift_lines(work),
-        f"then: onnxserve serve, or onnxserve release register {quote(str(work.archive))}",
-        f"after a change of {imported.folder / 'model.toml'}: {command}",
+        *result_lines(work, settings),
+        f"to change it: edit {imported.folder / 'model.toml'}, its version too, and run {command}",
         as_json=as_json,
     )
 

@@ -81,10 +81,21 @@ def is_file(text: str) -> bool:
 
 
 def golden_body(archive: Path) -> bytes:
-    """Return the first golden row of an archive as a request body."""
+    """Return the first golden row of an archive as a request body; a table's has the names of its columns."""
     with open_archive(archive) as opened:
         golden = msgspec.json.decode(member(opened, "golden.json"))
-    return msgspec.json.encode({"instances": golden["instances"][:1]})
+        signature = msgspec.json.decode(member(opened, "signature.json"))
+    return msgspec.json.encode({"instances": [named_row(row, signature) for row in golden["instances"][:1]]})
+
+
+def named_row(row: Any, signature: dict[str, Any]) -> Any:
+    """Return a table's row by the names of its columns, which tells more; other rows, and a user's own, as they are."""
+    columns = signature.get("input", {}).get("columns", ())
+    is_own = signature.get("handler") or signature.get("features")
+    if is_own or not isinstance(row, list) or len(row) != len(columns):
+        return row
+    names = [each if isinstance(each, str) else each["name"] for each in columns]
+    return dict(zip(names, row, strict=True))
 
 
 def encode(text: str) -> tuple[bytes, str]:

@@ -70,10 +70,7 @@ def serve(  # noqa: PLR0913 - each is a flag
     gateway_port: GatewayPort = None,
     timeout: Annotated[float, typer.Option(help="Time for every served version to get ready, seconds.")] = 180.0,
     with_gateway: Annotated[  # noqa: FBT002 - a flag
-        bool,
-        typer.Option(
-            "--gateway/--no-gateway", "--edge/--no-edge", help="Start the gateway (nginx) in front of TorchServe."
-        ),
+        bool, typer.Option("--gateway/--no-gateway", help="Start the gateway (nginx) in front of TorchServe.")
     ] = True,
     features: Annotated[
         Path | None, typer.Option(help="A Feast repository; its feature server is started too.")

@@ -16,12 +16,10 @@ Config = Annotated[
 Store = Annotated[Path | None, typer.Option(help="The model store, a folder; default: model_store.")]
 State = Annotated[Path | None, typer.Option(help="The folder of logs and release history; default: .onnxserve.")]
 GatewayFile = Annotated[
-    Path | None,
-    typer.Option("--gateway-file", "--traffic", help="The gateway's configuration file; default: gateway.toml."),
+    Path | None, typer.Option("--gateway-file", help="The gateway's configuration file; default: gateway.toml.")
 ]
 GatewayPort = Annotated[
-    int | None,
-    typer.Option("--gateway-port", "--edge-port", help="TCP port of the gateway; default: gateway.toml's."),
+    int | None, typer.Option("--gateway-port", help="TCP port of the gateway; default: gateway.toml's.")
 ]
 InferencePort = Annotated[
     int | None, typer.Option(help="TCP port of TorchServe's inference API; default: a unix socket.")

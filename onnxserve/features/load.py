@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from onnxserve.errors import FeatureError
+from onnxserve.processes import run_to_end
 
 from .repo import Repo
 
@@ -23,12 +24,10 @@ def load_commands(until: datetime | None = None, *, online: bool = True) -> list
 def load(repo: Repo, until: datetime | None = None, *, online: bool = True) -> None:
     """Bring registry and online store up to `until`; FeatureError with the end of Feast's output if that fails."""
     command = repo.command(*load_commands(until, online=online))
-    completed = subprocess.run(
-        command, env=repo.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if completed.returncode != 0:
-        status = f"exit {completed.returncode}"
-        raise failure("loading the feature store failed", completed.stdout.splitlines(), str(repo.folder), status)
+    ended = run_to_end(command, folder=Path.cwd(), environment=repo.environment())
+    if ended.status != 0:
+        status = f"exit {ended.status}"
+        raise failure("loading the feature store failed", ended.lines, str(repo.folder), status)
 
 
 def failure(what: str, output: Sequence[str], where: str, otherwise: str = "") -> FeatureError:

@@ -199,19 +199,21 @@ class ReleaseService(Versions):
         self.role_store.move(partial(transitions.scale, name=model, version=version, workers=workers))
         self.history.record(model, "scale", version, [f"{workers} workers"])
 
-    def retire(self, model: str, version: str, grace_s: float = GRACE_S, *, plan: bool = False) -> list[str]:
+    def retire(
+        self, model: str, version: str, grace_s: float = GRACE_S, *, last: bool = False, plan: bool = False
+    ) -> list[str]:
         """Take a version without a role out of the routes, wait until no request is pending, then remove it.
 
-        Its archive is renamed to `….mar.retired`, so that the next start doesn't load it. ReleaseError before any
-        change if the store can't be written.
+        With `last` a model's only version goes too, and with it the model. The archive is renamed to `….mar.retired`,
+        so that the next start doesn't load it. ReleaseError before any change if the store can't be written.
         """
         archive = self.archive(model, version)
         check_removable(self.stores, archive.name)
         self._adopt_versions(model)
         if plan:
-            transitions.retire(self.role_store.roles, model, version)
+            transitions.retire(self.role_store.roles, model, version, last=last)
             return [f"{model} {version}: removed"]
-        self.role_store.move(lambda now: transitions.retire(now, model, version))
+        self.role_store.move(lambda now: transitions.retire(now, model, version, last=last))
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)
         time.sleep(grace_s)
         self.management.wait(f"{model} {version} drained", lambda: self._idle(model, version), DRAIN_S)

@@ -32,6 +32,11 @@ def with_model(roles: Roles, name: str, model: Model) -> Roles:
     return Roles({**roles.models, name: model})
 
 
+def without_model(roles: Roles, name: str) -> Roles:
+    """Return the roles of all other models."""
+    return Roles({other: model for other, model in roles.models.items() if other != name})
+
+
 def register(roles: Roles, name: str, version: str, digest: str) -> Roles:
     """Add a version; the first version of a model becomes stable."""
     model = roles.models.get(name) or Model({}, version)
@@ -134,10 +139,15 @@ def roll_back(roles: Roles, name: str) -> Roles:
     return with_model(roles, name, replace(model, stable=model.fallback, previous="", shadow=shadow))
 
 
-def retire(roles: Roles, name: str, version: str) -> Roles:
-    """Remove a version; ReleaseError if it still has a role."""
+def retire(roles: Roles, name: str, version: str, *, last: bool = False) -> Roles:
+    """Remove a version, and with `last` a model's only version and the model; ReleaseError if it still has a role."""
     model = model_of(roles, name)
     check_registered(model, name, version)
+    if len(model.versions) == 1:
+        if last:
+            return without_model(roles, name)
+        what = f"{name} {version} is the only version, so nobody could ask {name} any more"
+        raise ReleaseError(what, fix=f"onnxserve release retire {name} {version} --last removes the model")
     for role, holder, command in (
         ("stable", model.stable, f"promote {name} ANOTHER_VERSION"),
         ("the canary", model.canary and model.canary.version, f"rollback {name}"),

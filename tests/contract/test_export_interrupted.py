@@ -14,7 +14,8 @@ import pytest
 
 from tests.helpers.waiting import wait_for
 
-GRAPH_PROCESS = "graph_process.py"
+CHURN = Path(__file__).parents[2] / "models" / "churn"
+GRAPH, LOAD, JOIN = "graph_process.py", "features/program.py", "onnxserve.features.join"
 
 
 @pytest.fixture(scope="module")
@@ -25,29 +26,28 @@ def folder(tmp_path_factory) -> Path:
     return work / "models" / "small"
 
 
-def running_graphs(process: psutil.Process) -> list[psutil.Process]:
-    """Return the processes below one that run a graph."""
-    graphs = []
+def running(process: psutil.Process, program: str) -> list[psutil.Process]:
+    """Return the processes below one that run a program."""
+    programs = []
     for child in process.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            command = child.cmdline()
-            if len(command) > 1 and command[1].endswith(GRAPH_PROCESS):
-                graphs.append(child)
-    return graphs
+            if any(word.endswith(program) for word in child.cmdline()[1:3]):
+                programs.append(child)
+    return programs
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_an_export_that_is_ended_while_graphs_run_leaves_nothing(folder, tmp_path, kind):
-    scratch, store = tmp_path / "tmp", tmp_path / "store"
+def end_export(folder: Path, work: Path, program: str, kind: signal.Signals) -> None:
+    """End an export as soon as a program of its own runs; every process of it ends, and nothing is stored."""
+    scratch, store = work / "tmp", work / "store"
     scratch.mkdir()
     command = [sys.executable, "-m", "onnxserve", "export", str(folder), "--store", str(store)]
     export = subprocess.Popen(
         command, env=os.environ | {"TMPDIR": str(scratch)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        program = psutil.Process(export.pid)
-        wait_for(lambda: running_graphs(program) or export.poll() is not None)
-        below = program.children(recursive=True)
+        process = psutil.Process(export.pid)
+        wait_for(lambda: running(process, program) or export.poll() is not None)
+        below = process.children(recursive=True)
         assert below, export.communicate()[0]
         export.send_signal(kind)
         output, _ = export.communicate(timeout=60)
@@ -61,3 +61,15 @@ def test_an_export_that_is_ended_while_graphs_run_leaves_nothing(folder, tmp_pat
     assert not [path for path in store.rglob("*") if path.is_file()]
     if kind != signal.SIGKILL:
         assert not list(scratch.glob("onnxserve-*"))
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_export_that_is_ended_while_graphs_run_leaves_nothing(folder, tmp_path, kind):
+    end_export(folder, tmp_path, GRAPH, kind)
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"), [(LOAD, signal.SIGKILL), (JOIN, signal.SIGKILL), (JOIN, signal.SIGTERM)], ids=str
+)
+def test_an_export_that_is_ended_while_feast_works_leaves_nothing(tmp_path, program, kind):
+    end_export(CHURN, tmp_path, program, kind)

@@ -51,7 +51,9 @@ def write(circle: Path, rows_at: str, source: str = "") -> None:
 
 
 def export(circle: Path, steps=STEPS, *, offline: bool = False) -> ExportState:
-    return export_model(circle, circle.parent, steps, lambda _: None, options=ExportOptions(offline=offline))
+    return export_model(
+        circle, circle.parent, steps, lambda _: None, options=ExportOptions(offline=offline, replace=True)
+    )
 
 
 def test_a_model_is_proven_on_rows_from_elsewhere_and_the_archive_says_which(server, circle, tmp_path):

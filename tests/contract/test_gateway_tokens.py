@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from onnxserve.gateway.config import Auth, Jwt
 from onnxserve.gateway.keys import Key, add
 from tests.helpers.gateway import call
+from tests.helpers.issuer import Issuer
 
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Callable[..., str]:
     """Makes tokens, of a client who has no key; its keys are in `jwks.json`. A claim that is None is left out."""
-    key = rsa.generate_private_key(65537, 2048)
-    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
-    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]}))
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=5)
-    usual = {"iss": "https://issuer.test", "aud": "onnxserve", "sub": "ann", "exp": until}
-
-    def issue(**changes: object) -> str:
-        claims = {name: value for name, value in {**usual, **changes}.items() if value is not None}
-        # As JSON, since the library refuses to write what no issuer should.
-        return jwt.api_jws.encode(
-            json.dumps(claims, default=lambda date: int(date.timestamp())).encode(), key, "RS256", {"kid": "one"}
-        )
-
-    return issue
+    return Issuer(tmp_path / "jwks.json").token
 
 
 @pytest.fixture
@@ -42,7 +26,7 @@ def token(issuer: Callable[..., str]) -> str:
 
 
 def with_tokens(tmp_path: Path) -> Auth:
-    return Auth(required=True, jwt=Jwt("https://issuer.test", ("onnxserve",), str(tmp_path / "jwks.json")))
+    return Auth(required=True, jwt=Jwt(Issuer.name, ("onnxserve",), str(tmp_path / "jwks.json")))
 
 
 @pytest.mark.parametrize(

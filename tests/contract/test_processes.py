@@ -24,6 +24,7 @@ from onnxserve.processes import (
     end_stale_processes,
     lock_run_folder,
     make_run_folder,
+    run_to_end,
     spawn,
 )
 from onnxserve.processes.stale_processes import ProcessRecord, boot_id, end_recorded, start_time
@@ -101,6 +102,15 @@ def test_a_group_ends_with_its_leader_and_its_output_is_appended(tmp_path):
         end_group(leader, signal.SIGTERM, 10)
         assert leader.returncode == -signal.SIGTERM
         wait_for(lambda: gone(member))
+
+
+def test_a_program_that_is_run_to_its_end_gives_its_status_and_what_it_wrote(tmp_path):
+    program = "import os, sys; print(os.getcwd()); print(flush=True); sys.exit(os.environ['WORD'])"
+    command, environment = [sys.executable, "-c", program], {**os.environ, "WORD": "no"}
+    assert run_to_end(command, folder=tmp_path, environment=environment) == (1, [str(tmp_path), "no"])
+    assert run_to_end(command, folder=tmp_path, environment=environment, errors_only=True) == (1, ["no"])
+    with pytest.raises(ServerError, match="there is no such program"):
+        run_to_end(["no-such-program"], folder=tmp_path)
 
 
 def test_a_stopped_group_is_killed(tmp_path):

@@ -33,9 +33,10 @@ def test_a_repository_is_imported_by_its_revision_registered_and_asked(real_mode
         run_command(("import", f"hf://{REPO}@v1", "moods", "--rows", rows, "--draft"))
     source = read_definition(tmp_path / "models" / "moods").source
     assert source.startswith(f"hf://{REPO}@{COMMIT}@sha256:")
-    assert real_models.release.register(archive_of(tmp_path, "moods")) == "1.0.0"
     tokenizer = Tokenizer.from_file(str(tmp_path / "bert" / "tokenizer.json"))
-    for text, prediction in zip(TEXTS, real_models.predictions("moods", TEXTS), strict=True):
-        with torch.inference_mode():
-            logits = module(torch.tensor([tokenizer.encode(text).ids])).logits[0]
-        assert same(prediction, dict(zip(LABELS, logits.softmax(0).tolist(), strict=True)))
+    with real_models.registered(archive_of(tmp_path, "moods")) as version:
+        assert version == "1.0.0"
+        for text, prediction in zip(TEXTS, real_models.predictions("moods", TEXTS), strict=True):
+            with torch.inference_mode():
+                logits = module(torch.tensor([tokenizer.encode(text).ids])).logits[0]
+            assert same(prediction, dict(zip(LABELS, logits.softmax(0).tolist(), strict=True)))

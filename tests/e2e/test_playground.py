@@ -173,10 +173,10 @@ def test_masks_are_drawn_over_the_picture(page, artefacts, tmp_path):
 
 def test_a_model_that_is_registered_meanwhile_is_offered_and_the_form_stays(page, real_models, archive):
     choose(page, "minilm", text="half a sentence")
-    real_models.release.register(archive)
-    option = "#play-model option[value=circle]"
-    WebDriverWait(page, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, option))
-    assert page.find_element(By.ID, "play-model").get_attribute("value") == "minilm"
-    assert page.find_element(By.CSS_SELECTOR, "#play-row [name=text]").get_attribute("value") == "half a sentence"
-    choose(page, "circle", x="0", y="0")
-    assert predicted(page)["label"] == "inside"
+    with real_models.registered(archive):
+        option = "#play-model option[value=circle]"
+        WebDriverWait(page, WAIT_S).until(lambda page: page.find_elements(By.CSS_SELECTOR, option))
+        assert page.find_element(By.ID, "play-model").get_attribute("value") == "minilm"
+        assert page.find_element(By.CSS_SELECTOR, "#play-row [name=text]").get_attribute("value") == "half a sentence"
+        choose(page, "circle", x="0", y="0")
+        assert predicted(page)["label"] == "inside"

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from onnxserve.cli.first_request import Answered, request_command
+from onnxserve.archive import read_signature
+from onnxserve.cli.after_export import serving_lines
+from onnxserve.cli.first_request import GoldenRequest, request_command
 from onnxserve.cli.gateway import config_of
 from onnxserve.cli.predict import golden_body
 from onnxserve.gateway.keys import Key, add
 from onnxserve.migrate import read_stock, wrap
 from onnxserve.supervisor.store import read_archive, stored_archives
 from tests.helpers.certificates import Authority
+from tests.helpers.issuer import Issuer
 from tests.helpers.serving import begin, serving, settings_in
 from tests.helpers.stock import HANDLER, doubler_members, with_manifest, write_zip
 from tests.helpers.waiting import wait_for
@@ -56,7 +59,7 @@ def test_a_start_proposes_a_request_that_is_answered_and_the_status_of_this_serv
 def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
     settings = real_models.settings
     requests = [
-        Answered(*archive.version, golden_body(archive.path))
+        GoldenRequest(*archive.version, golden_body(archive.path))
         for archive in stored_archives(settings.store)
         if archive.ours and archive.version
     ]
@@ -66,6 +69,18 @@ def test_the_request_of_a_model_of_any_kind_is_answered(real_models, tmp_path):
         command = request_command(settings, config_of(settings), request, served_versions)
         answer = json.loads(run_in_shell(command, tmp_path))
         assert (answer["model"], len(answer["predictions"])) == (name, 1), command
+
+
+def test_what_an_export_proposes_is_answered_whatever_the_kind_of_input(real_models, tmp_path):
+    settings, kinds = real_models.settings, set()
+    for archive in stored_archives(settings.store):
+        if archive.ours and archive.version:
+            _, ask, *_ = serving_lines(archive.path, settings)
+            command = f"{ask.removeprefix('ask it:   ')} --json"
+            answer = json.loads(run_in_shell(command, tmp_path, ONNXSERVE_GATEWAY_FILE=str(settings.gateway_file)))
+            assert (answer["model"], len(answer["predictions"])) == (archive.version[0], 1), command
+            kinds.add(read_signature(archive.path)["input"]["kind"])
+    assert kinds >= {"text", "image", "table", "audio"}
 
 
 def test_with_tls_and_keys_the_request_brings_both(archive, tmp_path):
@@ -80,6 +95,38 @@ def test_with_tls_and_keys_the_request_brings_both(archive, tmp_path):
         answer = json.loads(run_in_shell(request, tmp_path, ONNXSERVE_KEY=secret))
         assert answer["predictions"][0]["label"] in ("inside", "outside")
         assert "circle" in run_in_shell(status, tmp_path)
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(90)
+
+
+def test_with_tokens_and_certificates_of_clients_the_request_brings_both(archive, tmp_path):
+    authority = Authority(tmp_path)
+    authority.sign("server")
+    authority.sign("client")
+    issued = Issuer(tmp_path / "jwks.json")
+    tables = f"""
+[tls]
+certificate = "{tmp_path}/server.pem"
+key = "{tmp_path}/server.key"
+client_ca = "{authority.file}"
+[auth]
+required = true
+keys = "{tmp_path}/keys.json"
+[auth.jwt]
+issuer = "{issued.name}"
+jwks = "{tmp_path}/jwks.json"
+"""
+    settings = settings_in(tmp_path / "server", [archive], tables)
+    server = begin(settings, tmp_path, "--warm-up", "0")
+    try:
+        wait_for(lambda: server.process.poll() is not None or "ready on " in server.output.read_text())
+        output = server.output.read_text()
+        request, _ = proposed(output)
+        answer = json.loads(run_in_shell(request, tmp_path, ONNXSERVE_TOKEN=issued.token()))
+        assert answer["predictions"][0]["label"] in ("inside", "outside")
+        assert f"client.pem and client.key: a certificate that {authority.file} signed" in output
+        assert f"ONNXSERVE_TOKEN: a token of {issued.name}" in output
     finally:
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(90)

@@ -22,7 +22,7 @@ from onnxserve.release import ReleaseService, release_of
 from onnxserve.torchserve import Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.torchserve import ROOT
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PROMISED_S, wait_for
 
 READY_S = 180
 STOP_S = 90
@@ -63,6 +63,20 @@ class Serving:
     def release(self) -> ReleaseService:
         """Release steps on it, as the command line makes them."""
         return release_of(self.settings)
+
+    @contextlib.contextmanager
+    def registered(self, archive: Path) -> Iterator[str]:
+        """Register the archive of a new model and yield its version; after the block the model is gone."""
+        version = self.release.register(archive)
+        try:
+            yield version
+        finally:
+            self._remove(archive.name.rpartition("-")[0], version)
+
+    def _remove(self, model: str, version: str) -> None:
+        """Remove a model with its only version."""
+        self.release.retire(model, version, grace_s=0, last=True)
+        wait_for(lambda: self.post(model, b"{}").status_code == 404 and self.is_ready(), PROMISED_S)
 
     def is_ready(self) -> bool:
         """Whether every version with traffic can answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onnxserve_export.row_columns import unnamed
 from onnxserve_export.sources.pipeline_columns import read_names, takes_frame
 from onnxserve_export.sources.predictor import is_classifier, objective, value_method
 from onnxserve_export.sources.trees import TreeSource
@@ -85,6 +86,5 @@ def columns_of(model: Any) -> tuple[list[str], str]:
         count = getattr(model, attribute, None)
         count = count() if callable(count) else count
         if count:
-            names = [f"x{index}" for index in range(int(count))]
-            return names, f"the model's {attribute}; it knows no names, and --columns gives it some"
+            return unnamed(int(count)), f"the model's {attribute}; it knows no names, and --columns gives it some"
     return [], ""

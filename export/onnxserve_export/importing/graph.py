@@ -9,7 +9,7 @@ from pathlib import Path
 from onnxserve_export.sources import InputSpec, SourceModel
 
 from .graph_columns import are_columns, check_numbers, read_columns
-from .outline import Outline
+from .outline import Outline, read_implied
 from .row_trial import read_rows
 
 TOKENS, TOKENIZER = "input_ids", "tokenizer.json"
@@ -21,9 +21,8 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
     names = [spec.name for spec in source.inputs]
     has_tokenizer = folder is not None and (folder / TOKENIZER).is_file()
     untyped = any(not spec.dtype for spec in source.inputs) and not outline.get("input.tensors")
-    if outline.get("input.columns"):
-        outline.add("input.kind", "table", "--columns")
-    elif TOKENS in names and has_tokenizer:
+    read_implied(outline)
+    if TOKENS in names and has_tokenizer:
         outline.add("input.kind", "text", f"its input {TOKENS}, and the {TOKENIZER} beside it")
     elif TOKENS in names and untyped:  # all that texts need is asked for at once
         outline.add("input.kind", "text", f"its input {TOKENS}; --kind tensors takes numbers instead")
@@ -31,10 +30,7 @@ def read_graph(outline: Outline, source: SourceModel, folder: Path | None) -> No
         outline.add("input.kind", "table", "each input is one column, and some are texts")
     else:
         outline.add("input.kind", "tensors", "the inputs have no other meaning that the model states; --kind gives one")
-    if outline.get("output.labels"):
-        outline.add("output.task", "classification", "--labels")
-    else:
-        outline.add("output.task", "raw", "every output by name; --task gives them a meaning")
+    outline.add("output.task", "raw", "every output by name; --task gives them a meaning")
     match outline.get("input.kind"):
         case "tensors":
             read_tensors(outline, source.inputs, source.name)

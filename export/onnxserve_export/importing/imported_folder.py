@@ -26,20 +26,15 @@ MARKED = re.compile(rf"^{re.escape(MARK)}([0-9a-f]{{64}})\n", re.MULTILINE)
 ROWS = "rows.location"
 
 
-def free_folder(
-    models: Path, name: str, options: ImportOptions, answers: Mapping[str, Fact], say: Callable[[str], None]
-) -> Path:
-    """Return the path of the model's folder; DefinitionError for a bad name, or if a person made or changed the folder.
+def check_folder(models: Path, name: str, options: ImportOptions, answers: Mapping[str, Fact]) -> None:
+    """Raise DefinitionError for a bad name of a model, or if a person made or changed its folder.
 
     The error names the fields that this import's options would set.
     """
     check_name(name)
     folder = models / name
-    if not folder.exists():
-        return folder
-    if is_as_imported(folder):
-        say(f"      {folder} is as an earlier import wrote it, and is replaced")
-        return folder
+    if not folder.exists() or is_as_imported(folder):
+        return
     what = "a model with this name exists"
     if (folder / FILE).is_file() and MARKED.search((folder / FILE).read_text(encoding="utf-8", errors="replace")):
         what += ", and it was changed since its import"
@@ -75,7 +70,9 @@ def digest_of(folder: Path) -> str:
     return content_digest({**folder_digests(folder), FILE: own})
 
 
-def write_folder(folder: Path, text: str, files: Mapping[str, bytes | Path]) -> Definition:
+def write_folder(
+    folder: Path, text: str, files: Mapping[str, bytes | Path], say: Callable[[str], None] = lambda _: None
+) -> Definition:
     """Write a model's folder whole, in place of one that is there, and return its definition.
 
     `text` is that of model.toml. A folder that can't be read back is removed, and the earlier one stays.
@@ -97,6 +94,7 @@ def write_folder(folder: Path, text: str, files: Mapping[str, bytes | Path]) -> 
         shutil.rmtree(new)
         raise
     if folder.exists():
+        say(f"      {folder} is as an earlier import wrote it, and is replaced")
         shutil.rmtree(folder)
     new.rename(folder)
     return read_definition(folder)

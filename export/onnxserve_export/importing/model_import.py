@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +16,13 @@ from onnxserve_export.acceptance import Basis, least_rows
 from onnxserve_export.assets import folders_of
 from onnxserve_export.faults import FaultList
 from onnxserve_export.plan import rows_in_all
+from onnxserve_export.replacement import check_free
 from onnxserve_export.significance_levels import FIRST_LEVEL
 from onnxserve_export.sources import SourceModel, open_source
 from onnxserve_export.sources.model_folder import description_of, model_in
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.sources.triton_repository import is_triton, open_triton
+from onnxserve_export.sources.untrusted import UntrustedFile
 from onnxserve_handlers.registry import input_kind
 
 from .answers import read_answers
@@ -28,10 +31,10 @@ from .code_files import call_source, check_size, imported_files, names_in
 from .fitted import read_fitted
 from .fitted_gaps import read_gaps
 from .graph import read_graph
-from .imported_folder import free_folder, write_folder
+from .imported_folder import check_folder, write_folder
 from .kind_files import ask_files, read_files, read_kind
 from .options import ImportOptions
-from .outline import Outline
+from .outline import Fact, Outline, read_implied
 from .row_trial import read_rows
 from .rows_columns import check_columns
 from .toml_text import toml_text
@@ -39,6 +42,7 @@ from .torchserve_archive import is_torchserve, read_archive
 from .triton import describes_inputs, read_triton
 
 FIRST_VERSION = "1.0.0"
+VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 ROW_FORMS = (
     "--rows takes the path or URL of a Parquet, Arrow, CSV or JSON-lines file, of a folder of images or sounds, or a "
     "function, as rows.py:rows"
@@ -70,7 +74,9 @@ def import_model(
     faults, folder = FaultList(), models / name
     answers = read_answers(options, faults)
     given = read_files(options.files, faults)
-    faults.attempt(lambda: free_folder(models, name, options, answers, say))
+    faults.attempt(lambda: check_folder(models, name, options, answers))
+    if version := expected_version(source, answers):
+        faults.attempt(lambda: check_free(name, version, options.stores, "--version {}"))
     if is_remote(options.rows):
         faults.check()  # neither rows nor a model are fetched for an import that fails
     rows = faults.attempt(lambda: locate_rows(options, source, folder, say)) or LocatedRows()
@@ -84,24 +90,38 @@ def import_model(
     read_kind(outline)
     files: Files = {}
     place: Path | None = None
+    hidden: Collection[str] = ()
     if artefact.path is not None and is_torchserve(artefact.path):
-        files = read_archive(outline, artefact.path, options)
+        files = read_archive(outline, artefact.path, options, faults)
     elif options.row is not None:
         raise DefinitionError("--row is for archives of TorchServe", fix="give examples with --rows")
     else:
         outline.add("version", FIRST_VERSION, "")
-        reference, files, place = read_artefact(outline, artefact, folder, options, rows.path)
-        outline.add("source", reference, "")
+        try:
+            reference, files, place = read_artefact(outline, artefact, folder, options, rows.path)
+            outline.add("source", reference, "")
+        except UntrustedFile as error:  # what it never states is asked for with the trust
+            faults.add(error)
+            read_implied(outline)
+            place, hidden = artefact.path, error.hidden
     files = _together(_together(files, rows.files), _files_of_kind(outline, artefact))
     ask_files(outline, files, folders_of(place))
     if place_of_rows := rows.path:
         faults.attempt(lambda: check_columns(outline, place_of_rows, say))
-    outline.check(faults)
+    outline.check(faults, hidden)
     files = {**files, **given}
     check_size(files)
     if copied := sorted(name for name, content in files.items() if isinstance(content, Path)):
         say(f"      copied, since functions read or name them: {', '.join(copied)}")
-    return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files))
+    return Imported(folder, write_folder(folder, toml_text(outline, artefact.given), files, say))
+
+
+def expected_version(source: str, answers: Mapping[str, Fact]) -> str:
+    """Return the version that an import gives a model; empty where the artefact decides it, or where it is none."""
+    if "version" in answers:
+        version = str(answers["version"].value)
+        return version if VERSION.fullmatch(version) else ""
+    return "" if is_torchserve(Path(source)) else FIRST_VERSION
 
 
 class ReadArtefact(NamedTuple):
@@ -135,9 +155,12 @@ def read_artefact(
         return _inside(artefact, model.file, folder)
     file = model_in(path) if path.is_dir() else path
     if file.is_dir():
-        from .pretrained import read_pretrained  # it imports torch, which no other artefact needs
+        from onnxserve_export.sources.pretrained import check_weights
+
+        from .pretrained import read_pretrained  # both import torch, which no other artefact needs
 
         read_pretrained(outline, file)
+        check_weights(file, trust=options.trust)
         return ReadArtefact(artefact.reference, {}, path)
     source = open_source(str(file), file.parent, {}, trust=options.trust)
     if not read_description(outline, source, description_of(file)):

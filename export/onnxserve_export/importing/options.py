@@ -13,7 +13,8 @@ class ImportOptions:
     `labels` are names with commas between them, or a file with one on each line, likewise `columns`. Each of `tensors`
     is `NAME=DTYPE[SIZES]`, each of `fields` is `FIELD=VALUE`, a field of model.toml with its value in TOML. `row` is a
     file with an example that clients send. `files` are those that rows of a kind need, such as `tokenizer.json`.
-    `trust` reads pickles, `offline` refuses the network.
+    `trust` reads pickles, `offline` refuses the network. `stores` are folders that must have no archive of the model's
+    name and version yet.
     """
 
     kind: str = ""
@@ -28,3 +29,4 @@ class ImportOptions:
     files: tuple[Path, ...] = ()
     trust: bool = False
     offline: bool = False
+    stores: tuple[Path, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -47,6 +47,14 @@ def check_choices(facts: Mapping[str, Fact], faults: FaultList) -> None:
         value = facts[field].value if field in facts else None
         if value is not None and value not in known:
             faults.add(DefinitionError(f"{field} = {value!r} is unknown", fix=f"choose {', '.join(known)}"))
+
+
+def read_implied(outline: Outline) -> None:
+    """Take the kind and the task of which the user gives columns or labels."""
+    if outline.get("input.columns"):
+        outline.add("input.kind", "table", "--columns")
+    if outline.get("output.labels"):
+        outline.add("output.task", "classification", "--labels")
 
 
 def option_of(field: str) -> str:
@@ -114,10 +122,10 @@ class Outline:
             table[name] = fact.value
         return document
 
-    def check(self, faults: FaultList | None = None) -> None:
+    def check(self, faults: FaultList | None = None, hidden: Collection[str] = ()) -> None:
         """Raise DefinitionError or StepFailed for all unknown kinds, tasks and options, and all that is missing.
 
-        What is in `faults` already is told with it.
+        What is in `faults` already is told with it. `hidden` are fields and sections that aren't asked for.
         """
         faults = FaultList() if faults is None else faults
         check_choices(self._facts, faults)
@@ -127,7 +135,8 @@ class Outline:
             self._check_options("input", input_kind(self.get("input.kind")).input_options, faults)
         if self.get("output.task") in TASKS:
             self._check_options("output", task_class(self.get("output.task")).output_options, faults)
-        if missing := {field: gap for field, gap in self._gaps.items() if field not in self._facts}:
+        gaps = {field: gap for field, gap in self._gaps.items() if not {field, field.partition(".")[0]} & {*hidden}}
+        if missing := {field: gap for field, gap in gaps.items() if field not in self._facts}:
             faults.add(_missing(missing, self.source))
         faults.check()
 

@@ -23,7 +23,7 @@ from onnxserve_export.faults import FaultList
 from onnxserve_handlers.trust.digests import MANIFEST
 
 from .options import ImportOptions
-from .outline import Outline
+from .outline import Outline, read_implied
 
 SUFFIXES = (".mar", ".tar.gz", ".tgz", ".war")
 DESCRIBING = ("input.kind", "input.columns", "input.tensors")  # answers that say what a row is
@@ -35,12 +35,12 @@ def is_torchserve(path: Path) -> bool:
     return (path / MANIFEST).is_file() if path.is_dir() else path.name.lower().endswith(SUFFIXES)
 
 
-def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mapping[str, bytes]:
+def read_archive(outline: Outline, path: Path, options: ImportOptions, faults: FaultList) -> Mapping[str, bytes]:
     """Read what an archive says; return the files of the model's folder by name.
 
-    ArchiveError lists by name what can't be converted; DefinitionError for a model that is code and isn't trusted.
+    ArchiveError lists by name what can't be converted. A model that is code and isn't trusted is added to `faults`.
     """
-    stock, faults = read_stock(path), FaultList()
+    stock = read_stock(path)
     if stock.model.model_file and not options.trust and not source_obstacles(stock):
         what = f"{stock.model.model_file} of the archive is code, which an export runs"
         faults.add(DefinitionError(what, where=str(path), fix="--trust, if you know whoever wrote it"))
@@ -57,13 +57,10 @@ def read_archive(outline: Outline, path: Path, options: ImportOptions) -> Mappin
         if any(NAMES in obstacle for obstacle in obstacles):
             fix = "give --labels A,B,… in the order of the model's outputs"
         faults.add(ArchiveError("it can't be converted: " + "; ".join(obstacles), where=str(path), fix=fix))
-    faults.check()
+        faults.check()
     outline.add("version", next_version(stock.version), f"the archive's is {stock.version}")
     outline.add("source", source_name(stock), "")
-    if outline.get("input.columns"):
-        outline.add("input.kind", "table", "--columns")
-    if outline.get("output.labels"):
-        outline.add("output.task", "classification", "--labels")
+    read_implied(outline)
     if kind is None:
         return model_files(stock)
     _read_kind(outline, kind, f"TorchServe's {stock.model.handler}")

@@ -18,6 +18,7 @@ from .graph_edit import keep_outputs
 from .source import InputSpec, match_inputs, output_names
 from .torch_graph import convert, name_nodes, ranges, silence
 from .torch_source import TorchSource
+from .untrusted import TORCH, UntrustedFile
 
 
 def open_exported(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> ExportedSource:
@@ -27,10 +28,11 @@ def open_exported(path: Path, outputs: Sequence[str] = (), *, trust: bool = Fals
     "Never load data from an untrusted source").
     """
     if not trust:
-        raise DefinitionError(
+        raise UntrustedFile(
             f"{path.name} is an exported program: reading it runs whatever code its pickles and guards name",
             where=str(path),
             fix="--trust, if you made it yourself; or export the module to .onnx, which needs no trust",
+            hidden=TORCH,
         )
     silence()
     try:

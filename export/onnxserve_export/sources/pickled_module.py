@@ -34,6 +34,6 @@ def open_pickled(path: Path, outputs: Sequence[str] = ()) -> TorchModule:
             f"{path.name} has {type(content).__name__}, which isn't a module",
             where=str(path),
             fix="a state dict needs the code of its module: write a function that builds the module and loads the "
-            'weights with torch.load(…, weights_only=True), and set source = "model.py:load"',
+            "weights with torch.load(…, weights_only=True), and name that as the source: model.py:load",
         )
     return TorchModule(content, outputs)

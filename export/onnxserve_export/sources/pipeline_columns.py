@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from onnxserve_export.row_columns import unnamed
+
 from .model_parts import steps_of
 
 VECTORISERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
@@ -43,7 +45,7 @@ def names_of(model: Any) -> list[str]:
         return [TEXT]
     if has_names(model):
         return [str(name) for name in model.feature_names_in_]
-    return [f"x{place}" for place in range(int(getattr(model, "n_features_in_", 0)))]
+    return unnamed(int(getattr(model, "n_features_in_", 0)))
 
 
 def takes_frame(model: Any) -> bool:

@@ -20,6 +20,7 @@ from .pointer import check_pointer
 from .source import InputSpec
 from .spectrogram import from_samples
 from .torch_module import TorchModule
+from .untrusted import UntrustedFile
 
 PROCESSOR = "preprocessor_config.json"
 CONFIG, MODULES, ADAPTER = "config.json", "modules.json", "adapter_config.json"
@@ -53,7 +54,7 @@ def open_pretrained(folder: Path, outputs: Sequence[str] = (), *, trust: bool = 
     elif not (isinstance(builder, type) and issubclass(builder, base)):
         what = f"transformers {transformers.__version__} has no {name}, which config.json names"
         raise DefinitionError(what, where=str(folder), fix="install a version that has it")
-    _check_weights(weights, trust=trust)
+    check_weights(folder, trust=trust)
     transformers.utils.logging.disable_progress_bar()  # weights of this machine are read in a moment
     try:
         module, loaded = builder.from_pretrained(
@@ -179,7 +180,9 @@ def _check_whole(name: str, loaded: dict[str, Any], folder: Path, outputs: Seque
         )
 
 
-def _check_weights(folder: Path, *, trust: bool) -> None:
+def check_weights(source: Path, *, trust: bool) -> None:
+    """Raise DefinitionError unless the folder has whole weights; UntrustedFile if they are pickles without `trust`."""
+    folder = transformer_folder(source)
     if (folder / ADAPTER).is_file():
         raise DefinitionError(
             f"{ADAPTER} names another model, of which these weights are a part",
@@ -192,6 +195,8 @@ def _check_weights(folder: Path, *, trust: bool) -> None:
     if trust or weights:
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
-    what = f"{pickles[0]} is a pickle: reading it runs whatever code it names" if pickles else "there are no weights"
-    fix = "save_pretrained writes safetensors, which need no trust" + ("; or --trust" if pickles else "")
-    raise DefinitionError(what, where=str(folder), fix=fix)
+    fix = "save_pretrained writes safetensors, which need no trust"
+    if not pickles:
+        raise DefinitionError("there are no weights", where=str(folder), fix=fix)
+    what = f"{pickles[0]} is a pickle: reading it runs whatever code it names"
+    raise UntrustedFile(what, where=str(folder), fix=f"{fix}; or --trust, if you made it yourself")

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import torch
 
-from onnxserve.errors import CheckFailed, DefinitionError
+from onnxserve.errors import CheckFailed
 from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.records import Range
 
@@ -20,6 +20,7 @@ from .module_outputs import named_tensors
 from .source import InputSpec, match_inputs, output_names
 from .torch_graph import OPSET
 from .torch_source import TorchSource
+from .untrusted import TORCH, UntrustedFile
 
 
 def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = False) -> TorchSource:
@@ -33,12 +34,13 @@ def open_torchscript(path: Path, outputs: Sequence[str] = (), *, trust: bool = F
             from .pickled_module import open_pickled
 
             return open_pickled(path, outputs)
-        raise DefinitionError(
+        raise UntrustedFile(
             f"{path.name} is not TorchScript",
             where=str(path),
             fix="--trust, if it is a whole module that you pickled yourself: reading it runs whatever code it names. A "
             "state dict isn't a model: write a function that builds the module and loads the weights with "
-            'torch.load(…, weights_only=True), and set source = "model.py:load"',
+            "torch.load(…, weights_only=True), and name that as the source: model.py:load",
+            hidden=TORCH,
         ) from error
     return ScriptSource(module, outputs)
 

@@ -9,6 +9,7 @@ from onnxserve.errors import DefinitionError
 
 from .fitted_tables import missing
 from .trees import TreeSource
+from .untrusted import FITTED, UntrustedFile
 
 LIBRARIES = ("sklearn", "xgboost", "lightgbm", "joblib", "scipy", "pandas")  # others are the model's own
 
@@ -31,11 +32,12 @@ def _read(path: Path, *, trust: bool) -> Any:
             return _lightgbm(path)
         case _:
             if not trust:
-                raise DefinitionError(
+                raise UntrustedFile(
                     f"{path.name} is a pickle: reading it runs whatever code it names",
                     where=str(path),
                     fix="--trust, if you made it yourself; or write it with skops.io.dump, or save_model of XGBoost "
                     "(.ubj) or LightGBM (.txt), which need no trust",
+                    hidden=FITTED,
                 )
             return _pickle(path)
 
@@ -64,11 +66,12 @@ def _skops(path: Path, *, trust: bool) -> Any:
     except Exception as error:
         raise DefinitionError(f"{path.name} can't be read as skops writes it: {error}", where=str(path)) from error
     if unknown and not trust:
-        raise DefinitionError(
+        raise UntrustedFile(
             f"{path.name} holds types that skops doesn't know to be harmless: {unknown}",
             where=str(path),
             fix="--trust, if you made it yourself; or load it in a function with skops.io.load(…, trusted=[…]), and "
             "set source = model.py:load",
+            hidden=FITTED,
         )
     return skops.io.load(path, trusted=unknown)
 

@@ -69,6 +69,9 @@ def retire(  # noqa: PLR0913 - each is a flag
     state: State = None,
     management_port: ManagementPort = None,
     *,
+    last: Annotated[
+        bool, typer.Option("--last", help="Remove a model's only version too, and with it the model.")
+    ] = False,
     plan: Plan = False,
     as_json: AsJson = False,
 ) -> None:
@@ -77,5 +80,5 @@ def retire(  # noqa: PLR0913 - each is a flag
     Example: onnxserve release retire segment 1.0.0
     """
     release = server(config, state, management_port, store)
-    changes = release.retire(model, version, plan=plan)
+    changes = release.retire(model, version, last=last, plan=plan)
     show_changes(release, changes, plan=plan, as_json=as_json)

@@ -10,7 +10,7 @@ import numpy as np
 from onnxserve.archive import contents, unpack
 from onnxserve.archive.evidence import describe_proof, read_why_no_profile
 from onnxserve.archive.offline import run_offline
-from onnxserve.cli.exporting import drift_lines
+from onnxserve.cli.exporting import result_lines
 from onnxserve.cli.release.status import unwatched
 from onnxserve.doctor.checks import drift
 from onnxserve.release import VersionStatus
@@ -83,9 +83,10 @@ def test_rows_too_few_for_a_profile_are_told_wherever_somebody_looks(tmp_path):
     reason = f"{certify} certify rows are too few for a profile; {FEW} would do, about {rows_in_all(FEW)} rows in all"
     assert read_why_no_profile(state.archive) == reason
     assert any(f"drift won't be judged: {reason}" in line for line in lines)
-    assert drift_lines(state) == [f"drift won't be judged: {reason}"]
+    settings = Settings(tmp_path / "config.properties", tmp_path / "store", tmp_path / "state")
+    assert f"drift won't be judged: {reason}" in result_lines(state, settings)
     assert f"Drift isn't judged: {reason}." in describe_proof(summary)
-    finding = drift(Settings(tmp_path / "config.properties", tmp_path / "store", tmp_path / "state"))
+    finding = drift(settings)
     assert (finding.result, finding.fix) == (f"circle-1.0.0 isn't judged: {reason}", "")
     version = VersionStatus("circle", "1.0.0", "stable", True, True, 1, 0, 9, "circle-1.0.0.mar", "parity", reason)
     assert unwatched([version]) == [f"drift of circle 1.0.0 isn't judged: {reason}"]

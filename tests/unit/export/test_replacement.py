@@ -7,11 +7,16 @@ import pytest
 
 from onnxserve.archive import contents, file_digest, make_key, sign_archive, write_archive
 from onnxserve.definition import read_definition
-from onnxserve.errors import ArchiveError
+from onnxserve.errors import ArchiveError, OnnxserveError
+from onnxserve_export.export import export_model
 from onnxserve_export.export_state import ExportState
+from onnxserve_export.importing import ImportOptions, import_model
+from onnxserve_export.importing.model_import import expected_version
+from onnxserve_export.importing.outline import Fact
 from onnxserve_export.options import DEFAULTS, ExportOptions
 from onnxserve_export.prove import call, stored
 from onnxserve_export.replacement import next_version
+from onnxserve_export.step import Step
 
 
 @pytest.fixture
@@ -42,6 +47,42 @@ def test_other_content_is_refused_with_the_next_version(definition, archive, oth
     replaced = state_of(definition, other, store, ExportOptions(replace=True))
     call(replaced)
     assert replaced.sha256 == file_digest(store / archive.name) == file_digest(other)
+
+
+def test_a_version_that_exists_is_refused_before_any_work(definition, archive, tmp_path):
+    worked: list[ExportState] = []
+    steps, store = [Step("work", (), (), worked.append)], tmp_path / "store"
+    shutil.copytree(archive.parent, store)
+    shutil.copy(archive, store / "circle-1.0.1.mar.retired")
+    with pytest.raises(ArchiveError, match=r"circle 1\.0\.0 exists") as caught:
+        export_model(definition, store, steps, lambda _: None)
+    assert caught.value.where == str(store / archive.name)
+    assert 'set version = "1.0.2" in model.toml; or pass --replace' in caught.value.fix
+    assert worked == []
+    export_model(definition, store, steps, lambda _: None, options=ExportOptions(replace=True))
+    assert len(worked) == 1
+
+
+@pytest.mark.parametrize("folder", ["store", "served"])
+def test_an_import_is_refused_before_the_artefact_is_read(archive, tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    shutil.copy(archive, tmp_path / folder)
+    stores = (tmp_path / "store", tmp_path / "served")
+    source, models = str(tmp_path / "no-such-file.onnx"), tmp_path / "models"
+    with pytest.raises(OnnxserveError, match=r"circle 1\.0\.0 exists") as caught:
+        import_model("https://127.0.0.1:1/net.onnx", "circle", models, ImportOptions(stores=stores))
+    assert "--version 1.0.1; or pass --replace" in caught.value.fix
+    for options in (ImportOptions(stores=stores, version="1.0.1"), ImportOptions()):
+        with pytest.raises(OnnxserveError, match="no-such-file") as caught:
+            import_model(source, "circle", models, options)
+        assert "exists, which" not in str(caught.value)
+
+
+def test_the_version_of_an_archive_of_torchserve_is_known_once_it_is_read():
+    assert expected_version("old.mar", {}) == ""
+    assert expected_version("net.onnx", {}) == "1.0.0"
+    assert expected_version("old.mar", {"version": Fact("2.1", "--version")}) == "2.1"
+    assert expected_version("net.onnx", {"version": Fact("../2", "--version")}) == ""
 
 
 @pytest.mark.parametrize("kept", ["served", "retired"])

@@ -17,6 +17,7 @@ from onnxserve.definition import Definition, RowsSection, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve_export.export_state import ExportState
+from onnxserve_export.row_columns import Wanted, choose_columns
 from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
@@ -246,6 +247,16 @@ def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
         rows_of(tmp_path / "rows.csv", text)
     assert """--set 'rows.input=["title"]' of an import, or input = ["title"] in [rows]""" in refusal.value.fix
     assert """--set 'rows.input=["title", "body"]' --set input.pairs=true""" in refusal.value.fix
+
+
+def test_columns_of_a_model_that_knows_no_names_are_named_by_an_import():
+    wanted = Wanted((), ("label",), ("x0", "x1"), numeric=True, kind="table")
+    with pytest.raises(DefinitionError, match="missing columns: x0, x1") as refusal:
+        choose_columns(("width", "full height", "label"), wanted, "rows.csv")
+    assert "so import it with --columns 'width,full height'; or name a column of the file" in refusal.value.fix
+    with pytest.raises(DefinitionError, match="several columns may be the input") as refusal:
+        choose_columns(("a", "b", "label"), Wanted((), ("label",), (), numeric=False, kind="tensors"), "rows.csv")
+    assert refusal.value.fix.endswith("import the model with --columns a,b")
 
 
 def test_where_no_column_has_the_name_of_a_label_both_are_to_be_named(text, tmp_path):

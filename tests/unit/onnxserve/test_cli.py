@@ -2,12 +2,13 @@
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from onnxserve.cli import app as boundary
-from onnxserve.cli.predict import encode, golden_body
+from onnxserve.cli.predict import encode, golden_body, named_row
 from onnxserve.errors import OnnxserveError
 from onnxserve.torchserve.load_failures import failure_reason
 from tests.helpers.program import run
@@ -84,7 +85,15 @@ def test_what_a_person_types_gets_its_content_type(tmp_path):
 
 
 def test_the_first_request_of_serve_is_a_golden_row(archive):
-    assert json.loads(golden_body(archive)) == {"instances": [[0.0, 0.1]]}
+    assert json.loads(golden_body(archive)) == {"instances": [{"x": 0.0, "y": 0.1}]}
+
+
+def test_a_golden_row_is_named_by_columns_only_where_it_is_a_tables():
+    table = {"input": {"columns": ["x", {"name": "y", "type": "text"}]}}
+    assert named_row([1, "a"], table) == {"x": 1, "y": "a"}
+    assert named_row({"y": "a"}, table) == {"y": "a"}
+    others: list[dict[str, Any]] = [{**table, "handler": "own:Own"}, {**table, "features": {"ttl_s": 1}}, {"input": {}}]
+    assert [named_row([1, "a"], other) for other in others] == [[1, "a"]] * 3
 
 
 def test_the_reason_of_a_refused_load_is_shown_once():

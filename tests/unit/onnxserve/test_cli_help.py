@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from onnxserve.cli import app as program
-from onnxserve.cli.groups import RENAMED
+from onnxserve.cli.groups import RENAMED, RENAMED_OPTIONS, present_options
 from onnxserve.cli.reference.options import commands, options
 from tests.helpers.program import run
 
@@ -113,6 +113,26 @@ def test_a_former_name_is_hidden_and_names_its_successor(old, monkeypatch, capsy
     assert err == (
         f"`onnxserve {old}` is now `onnxserve {' '.join(RENAMED[old])}`; the next minor version drops the old name\n"
     )
+
+
+def test_the_former_name_of_an_option_works_is_hidden_and_reported_once(monkeypatch, capsys, tmp_path):
+    gateway_file = tmp_path / "former.toml"
+    gateway_file.write_text("[nonsense]\n")
+    for option in (("--traffic", str(gateway_file)), (f"--traffic={gateway_file}",)):
+        code, _, err = run("gateway", "check", *option, monkeypatch=monkeypatch, capsys=capsys)
+        assert (code, err.count("nonsense")) == (1, 1)
+        assert err.count("`--traffic` is now `--gateway-file`; the next minor version drops the old name\n") == 1
+    code, shown, err = run("serve", "--help", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert {"--gateway-file", "--gateway-port", "--no-gateway"} <= set(re.findall(r"--[\w-]+", shown))
+    assert not RENAMED_OPTIONS.keys() & set(re.findall(r"--[\w-]+", shown))
+
+
+def test_former_options_become_the_present_ones_up_to_the_end_of_options(capsys):
+    given = ["--edge-port", "8000", "--no-edge", "--edge", "--no-edge", "--", "--traffic"]
+    present = ["--gateway-port", "8000", "--no-gateway", "--gateway", "--no-gateway", "--", "--traffic"]
+    assert present_options(given) == present
+    assert capsys.readouterr().err.count("is now") == 3
 
 
 def test_tune_without_a_command_is_tune_load_as_before(monkeypatch, capsys, tmp_path):

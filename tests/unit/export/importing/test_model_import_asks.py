@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from onnxserve.errors import DefinitionError, StepFailed
 from onnxserve_export.importing import ImportOptions, import_model
-from tests.helpers.artefacts import CONFIG, write_linear, write_triton
+from tests.helpers.artefacts import CONFIG, write_linear, write_pretrained, write_triton
 
 LINEAR = "import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n"
 
@@ -186,4 +187,47 @@ def test_rows_that_an_export_would_refuse_by_their_columns_are_refused_at_once(t
     source = write_linear(tmp_path / "net.onnx")
     with pytest.raises(DefinitionError, match=message):
         document(source, tmp_path, columns="a,b", rows=str(tmp_path / name))
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.fixture
+def untrusted(tmp_path) -> dict[str, Path]:
+    """Files that run code as they are read: of torch modules and of a fitted model."""
+    module = torch.nn.Linear(3, 2)
+    torch.save(module, tmp_path / "net.pt")
+    rows = {"input": {0: torch.export.Dim("rows")}}
+    program = torch.export.export(module, (torch.zeros(2, 3),), dynamic_shapes=rows)
+    torch.export.save(program, tmp_path / "net.pt2")
+    (tmp_path / "net.joblib").write_bytes(b"")
+    return {path.suffix: path for path in tmp_path.glob("net.*")}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+def test_with_its_trust_a_torch_program_is_asked_for_what_no_such_file_states(untrusted, tmp_path, suffix):
+    with pytest.raises(StepFailed, match="2 things are wrong") as refusal:
+        document(untrusted[suffix], tmp_path, kind="table", task="classification", fields=("serve.workers=1",))
+    for part in ("--trust", "2 values can't be read", "--columns A,B,…", "--labels A,B,…"):
+        assert part in str(refusal.value)
+    written = document(untrusted[suffix], tmp_path, columns="a,b,c", labels="no,yes", trust=True)
+    assert (written["input"]["kind"], written["output"]["task"]) == ("table", "classification")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pt2", ".joblib"])
+def test_what_a_file_may_state_itself_is_not_asked_for_before_it_is_trusted(untrusted, tmp_path, suffix):
+    kind = "table" if suffix == ".joblib" else "tensors"
+    with pytest.raises(DefinitionError) as refusal:
+        document(untrusted[suffix], tmp_path, kind=kind)
+    assert refusal.value.where == str(untrusted[suffix])
+    assert "can't be read" not in refusal.value.what
+    with pytest.raises(StepFailed, match=r"\[input\] has no field colour"):
+        document(untrusted[suffix], tmp_path, kind=kind, fields=("input.colour=1",))
+
+
+def test_pickled_weights_of_transformers_are_refused_before_anything_is_written(tmp_path):
+    folder = write_pretrained(tmp_path / "bert", {"architectures": ["BertForSequenceClassification"]}, tokenizer={})
+    (folder / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(StepFailed, match=r"pytorch_model\.bin is a pickle") as refusal:
+        document(folder, tmp_path)
+    assert "--trust" in str(refusal.value)
+    assert "--set input.max_tokens=VALUE" in str(refusal.value)
     assert not (tmp_path / "models").exists()

@@ -14,7 +14,7 @@ from torch import nn
 
 import onnxserve
 from onnxserve.api.exporting import write_file
-from onnxserve.errors import CheckFailed, DefinitionError, OnnxserveError, StepFailed
+from onnxserve.errors import ArchiveError, CheckFailed, DefinitionError, OnnxserveError
 from tests.helpers.artefacts import write_linear
 
 POINTS = np.random.default_rng(7).uniform(-2, 2, (400, 2)).astype(np.float32)
@@ -107,7 +107,7 @@ def test_another_model_does_not_take_its_place(side, store):
         "output": {"labels": LABELS},
         "quantise": FP32,
     }
-    with pytest.raises(StepFailed, match=r"another side-1\.0\.0\.mar exists"):
+    with pytest.raises(ArchiveError, match=r"side 1\.0\.0 exists"):
         onnxserve.export(other, labelled(), store=store, **given)
     assert onnxserve.Archive(store / "side-1.0.0.mar").sha256 == side.sha256
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from onnxserve.cli import first_request
-from onnxserve.cli.first_request import Answered, next_steps
+from onnxserve.cli.first_request import GoldenRequest, next_steps
 from onnxserve.errors import ServerError
 from onnxserve.gateway import GatewayConfig
 from onnxserve.gateway.config import Auth, Tls
@@ -22,8 +22,8 @@ from onnxserve.torchserve import Settings, resolve_settings
 
 DEFAULT = Settings(Path("config.properties"))
 CONFIG = GatewayConfig()
-SHORT = Answered("praise", "1.0", b'{"instances":["it isn\'t bad"]}')
-LONG = Answered("photo", "1.0", b'{"instances":["%s"]}' % (b"A" * 5000))
+SHORT = GoldenRequest("praise", "1.0", b'{"instances":["it isn\'t bad"]}')
+LONG = GoldenRequest("photo", "1.0", b'{"instances":["%s"]}' % (b"A" * 5000))
 
 
 def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monkeypatch, capsys):
@@ -41,7 +41,7 @@ def test_a_version_that_gives_no_first_answer_is_reported_and_ends_nothing(monke
     captured = capsys.readouterr()
     assert captured.out == "good 1.0: {'label': 'inside'}\n"
     assert captured.err == "bad 1.0: no answer: 507: Worker died.\n"
-    assert answered == [Answered("good", "1.0", b"{}")]
+    assert answered == [GoldenRequest("good", "1.0", b"{}")]
 
 
 def test_of_a_long_first_answer_its_begin_is_shown(monkeypatch, capsys):
@@ -56,7 +56,7 @@ def test_of_a_long_first_answer_its_begin_is_shown(monkeypatch, capsys):
     assert len(printed) == first_request.WIDEST + 1
 
 
-def proposals(settings: Settings, config: GatewayConfig | None, *answered: Answered) -> list[list[str]]:
+def proposals(settings: Settings, config: GatewayConfig | None, *answered: GoldenRequest) -> list[list[str]]:
     """The proposed commands, split into words as a shell splits them."""
     served_versions = {(each.model, each.version) for each in answered}
     first, *lines = next_steps(settings, config, answered, served_versions).splitlines()
@@ -84,7 +84,8 @@ def test_of_a_model_with_several_versions_the_one_that_answered_is_asked():
 
 def test_the_request_goes_where_this_server_listens(tmp_path):
     closed = msgspec.structs.replace(CONFIG, auth=Auth(required=True), tls=Tls("/pki/my server.pem", "/pki/key.pem"))
-    line = next_steps(DEFAULT, closed, [SHORT], set()).splitlines()[1].strip()
+    source, _, line, _ = map(str.strip, next_steps(DEFAULT, closed, [SHORT], set()).splitlines())
+    assert source == "ONNXSERVE_KEY: a key of keys.json; onnxserve keys add CLIENT makes one"
     assert line.startswith("curl --cacert '/pki/my server.pem' -H \"x-api-key: $ONNXSERVE_KEY\" -H ")
     assert "https://127.0.0.1:8000/predictions/praise" in line
     request, status = proposals(replace(DEFAULT, state=tmp_path), None, SHORT)

@@ -84,6 +84,23 @@ def test_a_version_with_a_label_is_never_retired_and_another_is(tmp_path):
     assert server.versions == ["1.0"]
 
 
+def test_a_models_only_version_is_removed_with_the_model_where_that_is_asked_for(tmp_path):
+    server = FakeTorchServe(["1.0", "2.0"])
+    steps = release(tmp_path, server)
+    with pytest.raises(ReleaseError, match="is stable"):
+        steps.retire("demo", "1.0", last=True)
+    steps.retire("demo", "2.0", grace_s=0, last=True)
+    assert [*steps.role_store.roles.models] == ["demo"]
+    with pytest.raises(ReleaseError, match=r"demo 1\.0 is the only version") as raised:
+        steps.retire("demo", "1.0")
+    assert raised.value.fix == "onnxserve release retire demo 1.0 --last removes the model"
+    assert steps.retire("demo", "1.0", last=True, plan=True) == ["demo 1.0: removed"]
+    assert server.versions == ["1.0"]
+    assert steps.retire("demo", "1.0", grace_s=0, last=True) == ["demo 1.0: removed"]
+    assert server.versions == []
+    assert steps.role_store.roles.models == {}
+
+
 def test_a_version_with_pending_requests_is_not_removed(tmp_path, monkeypatch):
     server = FakeTorchServe(["1.0", "2.0"])
     server.pending = 1

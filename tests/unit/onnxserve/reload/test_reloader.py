@@ -40,8 +40,10 @@ class Exporter(DraftExporter):
 class PromptRelease(ReleaseService):
     """Doesn't wait for a batch under way, since a fake has none."""
 
-    def retire(self, model: str, version: str, grace_s: float = 0.0, *, plan: bool = False) -> list[str]:
-        return super().retire(model, version, grace_s, plan=plan)
+    def retire(
+        self, model: str, version: str, grace_s: float = 0.0, *, last: bool = False, plan: bool = False
+    ) -> list[str]:
+        return super().retire(model, version, grace_s, last=last, plan=plan)
 
 
 class World:
