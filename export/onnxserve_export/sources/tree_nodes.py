@@ -98,12 +98,11 @@ def converters() -> list[Any]:
     return [module for name, module in sys.modules.items() if name.startswith("skl2onnx.")]
 
 
-def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> None:
+def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds: Mapping[str, int]) -> None:
     """Let the trees of a graph of numbered thresholds compare numbers in float64 with the thresholds themselves.
 
-    Trees that get float32 from the step before them have thresholds that are rounded down.
+    `kinds` are the types of the graph's values. Trees that get float32 have thresholds that are rounded down.
     """
-    kinds = types_of(proto)
     for node in [node for node in proto.graph.node if node.op_type in TREES]:
         attributes = {attribute.name: attribute for attribute in node.attribute}
         modes = [mode.decode() for mode in attributes["nodes_modes"].strings]
@@ -113,7 +112,6 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> No
         ]
         if kinds.get(node.input[0]) == DOUBLE:
             _write_doubles(node, attributes, np.array(values))
-            widen_scores(proto.graph, node)
         else:
             attributes["nodes_values"].floats[:] = [
                 round_threshold(value) if mode == LEQ else value for mode, value in zip(modes, values, strict=True)
@@ -134,12 +132,6 @@ def state_types(proto: onnx.ModelProto) -> None:
         output.type.tensor_type.elem_type = inferred.type.tensor_type.elem_type or own
 
 
-def types_of(proto: onnx.ModelProto) -> Mapping[str, int]:
-    """Return the element types of the graph's values by name, as far as they can be inferred."""
-    graph = onnx.shape_inference.infer_shapes(proto).graph
-    return {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
-
-
 def _write_doubles(node: onnx.NodeProto, attributes: Mapping[str, Any], values: Any) -> None:
     doubles = {"nodes_values": values} | {
         name: np.array(attributes[name].floats, np.float64) for name in WEIGHTS if name in attributes
@@ -148,13 +140,3 @@ def _write_doubles(node: onnx.NodeProto, attributes: Mapping[str, Any], values: 
         node.attribute.remove(attributes[name])
         tensor = onnx.numpy_helper.from_array(array, f"{name}_as_tensor")
         node.attribute.append(onnx.helper.make_attribute(f"{name}_as_tensor", tensor))
-
-
-def widen_scores(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """Let steps behind trees get float64, as skl2onnx expects; trees give float32, whatever they compare in."""
-    output = node.output[-1]
-    if not any(output in other.input for other in graph.node):
-        return
-    node.output[-1] = f"{output}_of_trees"
-    cast = onnx.helper.make_node("Cast", [node.output[-1]], [output], to=DOUBLE)
-    graph.node.insert([other.output[:] for other in graph.node].index(node.output[:]) + 1, cast)
