@@ -2,9 +2,9 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64. It also does where trees stand behind steps that compute, such as a scaler: what
-these give is rounded otherwise in a graph of float32, and no rows tell which numbers then change sides. A model that
-wants float64 is refused if its graph in float64 changes more answers than the budget allows.
+thresholds, the archive takes float64. It also does where trees or bins stand behind steps that compute, such as a
+scaler: what these give is rounded otherwise in a graph of float32, and no rows tell which numbers then change sides. A
+model that wants float64 is refused if its graph in float64 changes more answers than the budget allows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .export_state import ExportState
 from .run import GraphCrashed, run_graph
 from .sources.pipeline_columns import encoded_names
 from .sources.trees import TreeSource
-from .threshold_rows import float32_graph, has_inner_trees, is_double, rows_beside_thresholds
+from .threshold_rows import float32_graph, has_inner_thresholds, is_double, rows_beside_thresholds
 
 MOST_ROWS = 1000
 NUMBERS = ("number", "integer", "boolean", "date")  # types of columns
@@ -71,7 +71,7 @@ def choose_dtype(state: ExportState) -> None:
     graph = float32_graph(model, exact)
     beside = rows_beside_thresholds(graph, exact)
     changed = ChangedAnswers(count_changed(model, exact), size(exact), count_changed(model, beside), size(beside))
-    if changed.rows or changed.beside or has_inner_trees(graph):
+    if changed.rows or changed.beside or has_inner_thresholds(graph):
         _take_float64(state, model, free, joined(exact, beside), changed)
 
 
@@ -92,10 +92,10 @@ def _take_float64(
 ) -> None:
     """Put float64 into the definition; DefinitionError if answers change and no graph is right.
 
-    Without a graph in float64, trees behind steps that compute stay in float32 while no row shows a change.
+    Without a graph in float64, what stands behind steps that compute stays in float32 while no row shows a change.
     """
     is_changed = bool(changed.rows or changed.beside)
-    why = str(changed) if is_changed else "trees stand behind steps that compute, whose rounding would count"
+    why = str(changed) if is_changed else "trees or bins stand behind steps that compute, whose rounding would count"
     try:
         moved = count_moved(model, rows)
     except (CheckFailed, GraphCrashed) as error:

@@ -1,20 +1,18 @@
-"""Rows right beside the thresholds of a fitted model's trees, and whether other steps compute what these compare."""
+"""Rows right beside the thresholds of a fitted model's trees, and whether other steps compute what is compared."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import onnx
 
 from .arrays import Arrays
+from .sources.computed_values import is_computed, makers_of
 from .sources.tree_nodes import LEQ, TREES
 from .sources.trees import TreeSource
 
 MOST_THRESHOLDS = 256
 SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
-# Nodes that give numbers as they get them, and codes, which float32 holds.
-PASSING = ("Cast", "Identity", "Gather", "ArrayFeatureExtractor", "Concat", "Reshape", "OneHotEncoder", "LabelEncoder")
+STEPPING = (*TREES, "GreaterOrEqual")  # nodes whose outputs jump at a threshold: trees, and bins
 
 
 def float32_graph(model: TreeSource, exact: Arrays) -> onnx.GraphProto | None:
@@ -65,22 +63,9 @@ def thresholds(graph: onnx.GraphProto) -> list[tuple[int, float]]:
     return every[:: max(1, len(every) // MOST_THRESHOLDS)]
 
 
-def has_inner_trees(graph: onnx.GraphProto | None) -> bool:
-    """Return whether trees compare what other steps computed, and not the columns themselves."""
+def has_inner_thresholds(graph: onnx.GraphProto | None) -> bool:
+    """Return whether trees or bins compare what other steps computed, and not the columns themselves."""
     if graph is None:
         return False
     makers = makers_of(graph)
-    return any(is_computed(node.input[0], makers) for node in graph.node if node.op_type in TREES)
-
-
-def makers_of(graph: onnx.GraphProto) -> Mapping[str, onnx.NodeProto]:
-    """Return the nodes of a graph by the names of their outputs."""
-    return {output: node for node in graph.node for output in node.output}
-
-
-def is_computed(name: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
-    """Return whether a value is computed from the graph's inputs, and not passed on."""
-    maker = makers.get(name)
-    if maker is None:
-        return False
-    return maker.op_type not in PASSING or any(is_computed(source, makers) for source in maker.input)
+    return any(is_computed(node.input[0], makers) for node in graph.node if node.op_type in STEPPING)

@@ -57,8 +57,7 @@ def write_exactly(step: Any) -> None:
     """Let a copied step become its own nodes, if there are some for it."""
     if write := nodes_of(step):
         step.onnx_converter = lambda: partial(_convert, write)
-        if write is _impute:
-            step.onnx_shape_calculator = lambda: _imputed_shape
+        step.onnx_shape_calculator = lambda: _state_output
 
 
 def nodes_of(step: Any) -> Nodes | None:
@@ -68,6 +67,20 @@ def nodes_of(step: Any) -> Nodes | None:
         fillings = np.asarray(getattr(step, "statistics_", ["never fitted"]))
         return write if fillings.dtype.kind == "f" and isinstance(step.missing_values, float | int) else None
     return write
+
+
+def _state_output(operator: Any) -> None:
+    """State the type and shape of what a step gives: numbers as exact as it gets them, and the columns of its own."""
+    from skl2onnx.common._registration import get_shape_calculator
+
+    [source], [target], step = operator.inputs, operator.outputs, operator.raw_operator
+    get_shape_calculator(operator.type)(operator)
+    rows, columns = target.type.shape
+    if hasattr(step, "statistics_"):
+        marks = 0 if step.indicator_ is None else len(step.indicator_.features_)
+        columns = int((~np.isnan(step.statistics_)).sum()) + marks
+    kind = source.type if type(source.type).__name__ == "DoubleTensorType" else target.type
+    target.type = type(kind)([rows, columns])
 
 
 def _convert(write: Nodes, scope: Any, operator: Any, container: Any) -> None:
@@ -95,14 +108,6 @@ def _impute(writer: Writer, step: Any, numbers: str) -> str:
         return filled
     marks = writer.node("Gather", writer.cast(gaps, writer.kind), step.indicator_.features_, axis=1)
     return writer.node("Concat", filled, marks, axis=1)
-
-
-def _imputed_shape(operator: Any) -> None:
-    """State the type and shape of what an imputer gives: whole numbers have no gaps, and marks are numbers."""
-    [source], [target], step = operator.inputs, operator.outputs, operator.raw_operator
-    marks = 0 if step.indicator_ is None else len(step.indicator_.features_)
-    columns = int((~np.isnan(step.statistics_)).sum()) + marks
-    target.type = type(source.type)([source.get_first_dimension(), columns])
 
 
 def _binarise(writer: Writer, step: Any, numbers: str) -> str:

@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxserve_export.arrays import Array
+
+from .computed_values import is_inexact, makers_of
+
 NODE, MODE, THRESHOLD = 3, 5, 6  # places of a node's number, kind and threshold among the arguments of `add_node`
 MISSING = "nodes_missing_value_tracks_true"
 ROUNDS = "adjust_threshold_for_sklearn"  # an argument of `add_node`
@@ -23,6 +27,7 @@ ADD_TREE = "add_tree_to_attribute_pairs"  # of skl2onnx, for trees that know whe
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 LEQ = "BRANCH_LEQ"
 WEIGHTS = ("nodes_hitrates", "class_weights", "target_weights", "base_values")
+SLACK = 2.0**-40  # beside the 2**-53 that a number in float64 is exact to
 DOUBLE = onnx.TensorProto.DOUBLE
 
 
@@ -103,6 +108,7 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds
 
     `kinds` are the types of the graph's values. Trees that get float32 have thresholds that are rounded down.
     """
+    makers = makers_of(proto.graph)
     for node in [node for node in proto.graph.node if node.op_type in TREES]:
         attributes = {attribute.name: attribute for attribute in node.attribute}
         modes = [mode.decode() for mode in attributes["nodes_modes"].strings]
@@ -111,7 +117,9 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds
             thresholds[int(number) - 1] if mode == LEQ else number for mode, number in zip(modes, numbers, strict=True)
         ]
         if kinds.get(node.input[0]) == DOUBLE:
-            _write_doubles(node, attributes, np.array(values))
+            is_raised = np.array(modes) == LEQ if is_inexact(node.input[0], makers) else np.zeros(len(modes), np.bool_)
+            raised = raise_thresholds(np.array(values), np.array(attributes["nodes_featureids"].ints))
+            _write_doubles(node, attributes, np.where(is_raised, raised, values))
         else:
             attributes["nodes_values"].floats[:] = [
                 round_threshold(value) if mode == LEQ else value for mode, value in zip(modes, values, strict=True)
@@ -120,6 +128,18 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds
         if opset.domain == "ai.onnx.ml":
             opset.version = 3  # the first with trees in float64
     state_types(proto)
+
+
+def raise_thresholds(thresholds: Array, columns: Array) -> Array:
+    """Return thresholds raised by some of the last bits of their columns' largest ones; all have the shape (nodes,).
+
+    Histogram-based trees put thresholds on numbers of the fit themselves. Where a step gives such a number with other
+    last bits than the library's, it would fall on the other side. No threshold is raised past zero, which is exact.
+    """
+    largest = np.zeros(columns.max(initial=-1) + 1)
+    sizes = np.where(np.isfinite(thresholds), np.abs(thresholds), 0)
+    np.maximum.at(largest, columns, sizes)
+    return np.asarray(thresholds + np.minimum(SLACK * largest[columns], sizes / 2))
 
 
 def state_types(proto: onnx.ModelProto) -> None:

@@ -178,7 +178,24 @@ def test_trees_behind_a_scaler_are_served_in_float64_since_no_rows_tell_which_nu
     state = state_of(TABLE[:60], model.fit(TABLE, CLASSES if name == "lightgbm" else VALUES))
     choose_dtype(state)
     assert state.definition.input.dtype == "float64"
-    assert "float64: trees stand behind steps that compute" in state.lines[0] or "rows get another" in state.lines[0]
+    assert "float64: trees or bins stand behind steps that compute" in state.lines[0] or "rows get another" in state.lines[0]
+
+
+def test_a_model_is_converted_once_for_each_type_of_its_numbers(monkeypatch):
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    conversions = []
+
+    def counted(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
+        conversions.append(tensors["features"].dtype.name)
+        return convert(model, library, tensors)
+
+    monkeypatch.setattr(trees, "convert", counted)
+    model = sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), fitted("forest"))
+    state = state_of(TABLE[:60], model.fit(TABLE, VALUES))
+    choose_dtype(state)
+    graphs = [state.model.graph({"features": TABLE[:rows]}, {})[0] for rows in (3, 2)]
+    assert conversions == ["float32", "float64"]
+    assert graphs[0] == graphs[1]
 
 
 def test_trees_behind_a_scaler_without_a_graph_in_float64_stay_in_float32_while_no_row_shows_a_change(monkeypatch):
