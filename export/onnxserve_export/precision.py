@@ -32,7 +32,7 @@ from .sources.trees import TreeSource
 from .threshold_rows import float32_graph, has_inner_thresholds, is_double, rows_beside_thresholds
 
 MOST_ROWS = 1000
-NUMBERS = ("number", "integer", "boolean", "date")  # types of columns
+NUMBERS = ("number", "integer", "date")  # types of columns
 TOLERANCE = 1e-5  # of the answers' largest size
 EXACT_FIX = "if clients' numbers are exact in it, as whole numbers to 2^24 are; or fit the model to rounded numbers"
 ASKED_FIX = 'set dtype = "float64", or leave it out'

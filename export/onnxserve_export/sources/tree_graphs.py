@@ -52,16 +52,20 @@ def convert(model: Any, library: str, tensors: Arrays) -> onnx.ModelProto:
 
 
 def typed_inputs(tensors: Arrays) -> list[tuple[str, Any]]:
-    """Return names and types of tensors for the converter; several tensors are the columns of a data frame."""
+    """Return names and types of tensors for the converter; several tensors are the columns of a data frame.
+
+    Truth values are numbers there, since steps don't take the former; the graph casts them.
+    """
     from skl2onnx.common import data_types
 
+    is_double = any(array.dtype == np.float64 for array in tensors.values())
     kinds = {
         "U": data_types.StringTensorType,
         "f": data_types.FloatTensorType,
         "float64": data_types.DoubleTensorType,
         "int64": data_types.Int64TensorType,
         "int32": data_types.Int32TensorType,
-        "bool": data_types.BooleanTensorType,
+        "bool": data_types.DoubleTensorType if is_double else data_types.FloatTensorType,
     }
     return [
         (name, (kinds.get(array.dtype.name) or kinds[array.dtype.kind])([None, array.shape[1]]))

@@ -178,7 +178,10 @@ def test_trees_behind_a_scaler_are_served_in_float64_since_no_rows_tell_which_nu
     state = state_of(TABLE[:60], model.fit(TABLE, CLASSES if name == "lightgbm" else VALUES))
     choose_dtype(state)
     assert state.definition.input.dtype == "float64"
-    assert "float64: trees or bins stand behind steps that compute" in state.lines[0] or "rows get another" in state.lines[0]
+    assert (
+        "float64: trees or bins stand behind steps that compute" in state.lines[0]
+        or "rows get another" in state.lines[0]
+    )
 
 
 def test_a_model_is_converted_once_for_each_type_of_its_numbers(monkeypatch):
