@@ -2,51 +2,40 @@
 
 Some fitted models compare numbers in float64. In float32 a number beside a threshold may change sides, and the row then
 gets another answer than the source's. Where that happens, on the definition's rows or on rows that are made beside the
-thresholds, the archive takes float64. It also does where trees stand behind steps that compute, such as a scaler: what
-these give is rounded otherwise in a graph of float32, and no rows tell which numbers then change sides. Where columns
-have tensors of their own, no graph does; the model is refused if more answers change than its budget allows.
+thresholds, the archive takes float64. It also does where trees or bins stand behind steps that compute, such as a
+scaler: what these give is rounded otherwise in a graph of float32, and no rows tell which numbers then change sides. A
+model that wants float64 is refused if its graph in float64 changes more answers than the budget allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
-import onnx
 
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve.scratch import Scratch
 from onnxserve_handlers.errors import RequestError
-from onnxserve_handlers.inputs.table import FEATURES, TableInput, TableOptions
-from onnxserve_handlers.inputs.table_columns import FLOATS
+from onnxserve_handlers.inputs.table import TableInput, TableOptions
 from onnxserve_handlers.signature import OutputOptions, Signature
 
 from .acceptance import budget_of
 from .arrays import Array, Arrays
 from .export_state import ExportState
 from .run import GraphCrashed, run_graph
-from .sources.tree_graphs import convert
-from .sources.tree_nodes import LEQ, TREES
-from .sources.trees import SCORES, TreeSource
+from .sources.pipeline_columns import encoded_names
+from .sources.trees import TreeSource
+from .threshold_rows import float32_graph, has_inner_thresholds, is_double, rows_beside_thresholds
 
-MOST_ROWS, MOST_THRESHOLDS = 1000, 256
-SIDES = (0.499, 0.501)  # of the way from a threshold in float32 to the next number: they round to different ones
-# Nodes that give numbers as they get them.
-PASSING = ("Cast", "Identity", "Gather", "ArrayFeatureExtractor", "Concat", "Imputer", "Equal", "Where")
+MOST_ROWS = 1000
+NUMBERS = ("number", "integer", "date")  # types of columns
 TOLERANCE = 1e-5  # of the answers' largest size
-FIX = (
-    'set dtype = "float32" in [input] if clients\' numbers are exact in it, as whole numbers to 2^24 are; or fit the '
-    "model to rounded numbers"
-)
-COLUMNS_FIX = (
-    "fit the model to numbers that float32 holds, as frame.astype({'age': 'float32'}) gives them; or set "
-    'dtype = "float32" for columns of which clients send such numbers'
-)
-Precision = Literal["float32", "float64"]
+EXACT_FIX = "if clients' numbers are exact in it, as whole numbers to 2^24 are; or fit the model to rounded numbers"
+ASKED_FIX = 'set dtype = "float64", or leave it out'
 
 
 @dataclass(frozen=True)
@@ -58,111 +47,122 @@ class ChangedAnswers:
     beside: int
     of_beside: int
 
+    def __str__(self) -> str:
+        """Describe what float32 changes, for a person."""
+        return (
+            f"in float32, {self.rows} of {self.of_rows} rows get another answer, and {self.beside} of "
+            f"{self.of_beside} rows beside thresholds"
+        )
+
 
 def choose_dtype(state: ExportState) -> None:
-    """Put the type of a fitted model's table into the definition; DefinitionError if it demands float32 in vain."""
+    """Put the types of a fitted model's numbers into the definition; DefinitionError if it demands float32 in vain."""
     options, model = state.definition.input, state.model
     if not isinstance(options, TableOptions) or not isinstance(model, TreeSource) or state.definition.handler:
         return
-    rows = islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)
-    if options.tensors == "columns":
-        check_columns(state, options, rows)
+    values = [*islice((row.value for row in chain.from_iterable(state.split.subsets.values())), MOST_ROWS)]
+    free = in_float64(options, model, "auto")
+    if free == options:
+        _check_float32(model, options, values)
         return
-    if options.dtype == "float64":
+    exact = tensors_of(free, values)
+    if not exact:
         return
-    exact = tables(options, rows, "float64")
-    if not len(exact):
-        return
-    changed = compare_precisions(model, exact)
-    if options.dtype == "float32" and changed.rows:
-        raise DefinitionError(
-            f"in float32, {changed.rows} of {changed.of_rows} rows get another answer of {model.name} than in float64",
-            where="input.dtype",
-            fix='set dtype = "float64", or leave it out',
-        )
-    if options.dtype == "auto":
-        _take_float64(state, options, exact, changed)
+    graph = float32_graph(model, exact)
+    beside = rows_beside_thresholds(graph, exact)
+    changed = ChangedAnswers(count_changed(model, exact), size(exact), count_changed(model, beside), size(beside))
+    if changed.rows or changed.beside or has_inner_thresholds(graph):
+        _take_float64(state, model, free, joined(exact, beside), changed)
 
 
-def _take_float64(state: ExportState, options: TableOptions, exact: Array, changed: ChangedAnswers) -> None:
-    """Put float64 into the definition where there is a reason; DefinitionError if answers change and no graph is right.
+def _check_float32(model: TreeSource, options: TableOptions, values: Iterable[Any]) -> None:
+    """Raise DefinitionError if the definition asks for float32, and that changes answers of its rows."""
+    exact = tensors_of(in_float64(options, model, "float32"), values)
+    if not exact or not (changed := count_changed(model, exact)):
+        return
+    raise DefinitionError(
+        f"in float32, {changed} of {size(exact)} rows get another answer of {model.name} than in float64",
+        where=_place(options),
+        fix=ASKED_FIX,
+    )
 
-    Without a right graph in float64, trees behind steps that compute stay in float32, and parity judges its answers.
+
+def _take_float64(
+    state: ExportState, model: TreeSource, free: TableOptions, rows: Arrays, changed: ChangedAnswers
+) -> None:
+    """Put float64 into the definition; DefinitionError if answers change and no graph is right.
+
+    Without a graph in float64, what stands behind steps that compute stays in float32 while no row shows a change.
     """
-    is_changed, model = bool(changed.rows or changed.beside), state.model
-    if not isinstance(model, TreeSource) or not (is_changed or has_inner_trees(model, exact)):
+    is_changed = bool(changed.rows or changed.beside)
+    why = str(changed) if is_changed else "trees or bins stand behind steps that compute, whose rounding would count"
+    try:
+        moved = count_moved(model, rows)
+    except (CheckFailed, GraphCrashed) as error:
+        fault = str(error).splitlines()[0]
+        if is_changed:
+            raise _no_graph(state, why, fault) from error
+        state.say(f"      numbers stay in float32, though {why}: there is no graph in float64: {fault}")
         return
-    fault = float64_fault(model, exact)
-    if fault and is_changed:
-        raise DefinitionError(
-            f"{describe(changed)}; and {model.summary} can't be served in float64: {fault}",
-            where=state.source_place,
-            fix=FIX,
-        )
-    if not fault:
-        state.definition = msgspec.structs.replace(
-            state.definition, input=msgspec.structs.replace(options, dtype="float64")
-        )
-        why = describe(changed) if is_changed else "trees stand behind steps that compute, whose rounding would count"
-        state.say(f"      numbers are served in float64: {why}")
+    if moved > budget_of(state.definition) * size(rows):
+        raise _no_graph(state, why, f"{moved} of {size(rows)} rows get another answer there too")
+    state.definition = msgspec.structs.replace(state.definition, input=free)
+    state.say(f"      numbers are served in float64: {why}")
 
 
-def check_columns(state: ExportState, options: TableOptions, values: Iterable[Any]) -> None:
-    """Say how many rows' outputs tensors of float32 change; DefinitionError if more answers than the budget allows.
+def _no_graph(state: ExportState, why: str, fault: str) -> DefinitionError:
+    options = state.definition.input
+    place = "[input]" if _place(options) == "input.dtype" else "columns of numbers"
+    return DefinitionError(
+        f"{why}; and {state.model.summary} can't be served in float64: {fault}",
+        where=state.source_place,
+        fix=f'set dtype = "float32" in {place} {EXACT_FIX}',
+    )
 
-    A column that asks for float32 is taken so. No graph takes float64 here: its steps have no kernels for it.
+
+def _place(options: Any) -> str:
+    return "input.columns" if options.tensors == "columns" else "input.dtype"
+
+
+def in_float64(options: TableOptions, model: TreeSource, dtype: str) -> TableOptions:
+    """Return options with float64 for the numbers of another type: `float32`, or `auto` for those without one.
+
+    Of a data frame these are whole numbers too, but for codes: the converter rounds them to float32 before it computes.
     """
-    numbers = {column.name for column in options.typed_columns if column.dtype is None and column.own_dtype in FLOATS}
+    if options.tensors == "one":
+        return msgspec.structs.replace(options, dtype="float64") if options.dtype == dtype else options
+    own, codes = (None if dtype == "auto" else dtype), encoded_names(model.model)
     columns = tuple(
-        msgspec.structs.replace(column, dtype="float64") if column.name in numbers else column
+        msgspec.structs.replace(column, dtype="float64")
+        if column.dtype == own and column.type in NUMBERS and column.name not in codes
+        else column
         for column in options.typed_columns
     )
-    exact = tensors_of(msgspec.structs.replace(options, columns=columns), values)
-    if not numbers or not exact:
-        return
-    rounded = exact | {name: exact[name].astype(np.float32) for name in numbers}
-    [(name, expected)], [others] = state.model.run(exact).items(), state.model.run(rounded).values()
-    moved = answers_differ(expected, others)
-    if not moved.any():
-        return
-    changed = int((expected.argmax(axis=1) != others.argmax(axis=1)).sum() if name == SCORES else moved.sum())
-    what = (
-        f"in float32, {int(moved.sum())} of {len(moved)} rows get other {name} of {state.model.name} than in float64, "
-        f"and {changed} another answer"
-    )
-    if changed > budget_of(state.definition) * len(moved):
-        raise DefinitionError(what, where="input.columns", fix=COLUMNS_FIX)
-    state.say(f"      {what}")
+    return options if columns == options.typed_columns else msgspec.structs.replace(options, columns=columns)
 
 
-def describe(changed: ChangedAnswers) -> str:
-    """Describe what float32 changes, for a person."""
-    return (
-        f"in float32, {changed.rows} of {changed.of_rows} rows get another answer, and {changed.beside} of "
-        f"{changed.of_beside} rows beside thresholds"
-    )
+def count_moved(model: TreeSource, rows: Arrays) -> int:
+    """Return how many rows get another answer of the graph in float64 than the model's.
 
-
-def float64_fault(model: TreeSource, exact: Array) -> str:
-    """Return why no graph in float64 answers as the model does; empty if one does."""
-    rows = {FEATURES: np.concatenate([exact, rows_beside_thresholds(model, exact)])}
-    try:
-        proto, _ = model.graph(rows, {})
-        with Scratch() as scratch:
-            path = scratch / "double.onnx"
-            path.write_bytes(proto.SerializeToString())
-            [outputs] = run_graph(path, [rows])
-    except (CheckFailed, GraphCrashed) as error:
-        return str(error).splitlines()[0]
+    CheckFailed if the model can't be converted, GraphCrashed if the graph doesn't run.
+    """
+    proto, _ = model.graph(rows, {})
+    with Scratch() as scratch:
+        path = scratch / "double.onnx"
+        path.write_bytes(proto.SerializeToString())
+        [outputs] = run_graph(path, [rows])
     [expected], [answers] = model.run(rows).values(), outputs.values()
-    changed = int(answers_differ(expected, answers).sum())
-    return f"{changed} of {len(expected)} rows get another answer there too" if changed else ""
+    return int(answers_differ(expected, answers).sum())
 
 
-def tables(options: TableOptions, values: Iterable[Any], dtype: Precision) -> Array:
-    """Return rows as the graph would get them, shape (rows, columns)."""
-    tensors = tensors_of(msgspec.structs.replace(options, dtype=dtype), values)
-    return tensors.get(FEATURES, np.empty((0, len(options.columns))))
+def size(rows: Arrays) -> int:
+    """Return the number of rows in tensors."""
+    return len(next(iter(rows.values()), ()))
+
+
+def joined(rows: Arrays, others: Arrays) -> Arrays:
+    """Return rows with others behind them."""
+    return {name: np.concatenate([array, others[name]]) for name, array in rows.items()}
 
 
 def tensors_of(options: TableOptions, values: Iterable[Any]) -> Arrays:
@@ -177,19 +177,12 @@ def tensors_of(options: TableOptions, values: Iterable[Any]) -> Arrays:
     return {name: array.astype(np.str_) if array.dtype.kind == "O" else array for name, array in tensors.items()}
 
 
-def compare_precisions(model: TreeSource, exact: Array) -> ChangedAnswers:
-    """Count the rows that get another answer in float32."""
-    beside = rows_beside_thresholds(model, exact)
-    return ChangedAnswers(count_changed(model, exact), len(exact), count_changed(model, beside), len(beside))
-
-
-def count_changed(model: TreeSource, exact: Array) -> int:
-    """Return how many rows get another answer once their numbers were rounded to float32."""
-    if not len(exact):
+def count_changed(model: TreeSource, exact: Arrays) -> int:
+    """Return how many rows get another answer once their numbers of float64 were rounded to float32."""
+    if not size(exact):
         return 0
-    [answers], [rounded] = (
-        model.run({FEATURES: table}).values() for table in (exact, exact.astype(np.float32).astype(np.float64))
-    )
+    near = {name: array.astype(np.float32).astype(np.float64) for name, array in exact.items() if is_double(array)}
+    [answers], [rounded] = model.run(exact).values(), model.run(exact | near).values()
     return int(answers_differ(answers, rounded).sum())
 
 
@@ -198,60 +191,3 @@ def answers_differ(expected: Array, answers: Array) -> Array:
     differences = np.abs(expected.astype(np.float64) - answers).reshape(len(expected), -1).max(axis=1)
     # Written so that a value that is no number differs too.
     return np.asarray(~(differences <= TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))))
-
-
-def rows_beside_thresholds(model: TreeSource, exact: Array) -> Array:
-    """Return rows, each with one number right beside a threshold; none where trees don't compare the columns."""
-    rows = []
-    for number, (column, threshold) in enumerate(thresholds(model, exact)):
-        step = np.spacing(np.float32(threshold)).astype(np.float64)
-        for side in SIDES:
-            row = exact[number % len(exact)].copy()
-            row[column] = threshold + abs(step) * side
-            rows.append(row)
-    return np.array(rows).reshape(-1, exact.shape[1])
-
-
-def has_inner_trees(model: TreeSource, exact: Array) -> bool:
-    """Return whether trees compare what other steps computed, and not the columns themselves."""
-    graph = float32_graph(model, exact)
-    if graph is None:
-        return False
-    makers = {output: node for node in graph.node for output in node.output}
-    return any(_is_computed(node.input[0], makers) for node in graph.node if node.op_type in TREES)
-
-
-def _is_computed(name: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
-    maker = makers.get(name)
-    if maker is None:
-        return False
-    return maker.op_type not in PASSING or any(_is_computed(source, makers) for source in maker.input)
-
-
-def float32_graph(model: TreeSource, exact: Array) -> onnx.GraphProto | None:
-    """Return the graph of a model in float32, None if it can't be converted; the step `trace` says why."""
-    try:
-        return convert(model.model, model.name, {FEATURES: exact[:1].astype(np.float32)}).graph
-    except Exception:  # noqa: BLE001 - whatever a converter raises
-        return None
-
-
-def thresholds(model: TreeSource, exact: Array) -> list[tuple[int, float]]:
-    """Return columns and thresholds in float32 of the trees that compare columns themselves, some of very many."""
-    graph = float32_graph(model, exact)
-    if graph is None:
-        return []
-    known = dict[tuple[int, float], None]()
-    for node in graph.node:
-        if node.op_type not in TREES or node.input[0] != graph.input[0].name:
-            continue
-        attributes = {attribute.name: attribute for attribute in node.attribute}
-        places = zip(
-            attributes["nodes_featureids"].ints,
-            attributes["nodes_values"].floats,
-            attributes["nodes_modes"].strings,
-            strict=True,
-        )
-        known |= dict.fromkeys((column, value) for column, value, mode in places if mode.decode() == LEQ)
-    every = list(known)
-    return every[:: max(1, len(every) // MOST_THRESHOLDS)]

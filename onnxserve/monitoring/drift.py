@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +19,11 @@ from onnxserve.archive.offline import answers, run_offline
 from onnxserve.errors import ArchiveError, MonitorError
 from onnxserve.monitoring.predictions import read_logged
 from onnxserve.scratch import Scratch
+from onnxserve_handlers.tasks.regression import MOST_VALUES, VALUE
 from onnxserve_handlers.telemetry.drift_window import MOST_ALIKE
 
 MOST_ROWS, LEAST_ROWS, GROUP = 10_000, 50, 64
-COLUMNS = ("time", "input", "label", "score")
+COLUMNS = ("time", "input", "label", "score", "values")
 NEVER = datetime.min.replace(tzinfo=UTC)
 REDACTED = "redacted"  # the log's word for a redacted value
 
@@ -67,9 +68,7 @@ def archive_of(store: Path, model: str, version: str) -> Path:
 def build_tables(folder: Path, model: str, version: str, rows: pa.Table) -> Tables:
     """Measure the proof rows and the logged rows with the unpacked archive's handler."""
     inputs = [row.input for row in read_proof(folder)]
-    answered = predictions(folder, inputs)
-    proven = pd.DataFrame({name: [row.get(name) for row in answered] for name in ("label", "score")})
-    live = pd.DataFrame({"label": rows["label"].to_pylist(), "score": rows["score"].to_pylist()})
+    proven, live = answer_columns(predictions(folder, inputs)), answer_columns(rows.to_pylist())
     kept, hidden = logged_inputs(folder, rows["input"].to_pylist(), inputs[0])
     note = f"not kept in the log: {', '.join(sorted(hidden))}" if hidden else ""
     try:
@@ -84,9 +83,20 @@ def build_tables(folder: Path, model: str, version: str, rows: pa.Table) -> Tabl
     return Tables(model, version, *common_columns(proven, live), note)
 
 
+def answer_columns(answered: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return labels and scores of answers, and a column for each of a regression's few values, one row an answer."""
+    columns = {name: [row.get(name) for row in answered] for name in ("label", "score")}
+    values = [row.get("values") or [] for row in answered]
+    widths = {len(row) for row in values} - {0}
+    if len(widths) == 1 and max(widths) <= MOST_VALUES:
+        for place in range(max(widths)):
+            columns[f"{VALUE}{place}"] = [row[place] if row else None for row in values]
+    return pd.DataFrame(columns)
+
+
 def common_columns(proven: pd.DataFrame, live: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop columns that are empty in one table, such as scores of a model without labels."""
-    both = [name for name in proven.columns if proven[name].notna().any() and live[name].notna().any()]
+    both = [name for name in proven.columns if name in live and proven[name].notna().any() and live[name].notna().any()]
     return proven[both], live[both]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from onnxserve.errors import MonitorError
+from onnxserve_handlers.telemetry.prediction_log import schema
 
 
 def read_logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
@@ -23,4 +24,6 @@ def read_logged(log: Path, model: str, columns: Sequence[str]) -> Iterator[tuple
         files = [str(path) for path in sorted(folder.glob("[0-9]*.parquet"))]
         if files:
             answered = ds.field("error").is_null()
-            yield folder.name, ds.dataset(files, format="parquet").to_table(columns=list(columns), filter=answered)
+            # Segments of older versions lack columns, which are null then.
+            segments = ds.dataset(files, schema=schema(pa), format="parquet")
+            yield folder.name, segments.to_table(columns=list(columns), filter=answered)

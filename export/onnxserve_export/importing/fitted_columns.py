@@ -54,11 +54,22 @@ def _entry(place: int, chain: Sequence[Any]) -> Entry:
     if is_dropped(fillings[place]):
         return {}
     behind = place - sum(map(is_dropped, fillings[:place]))
-    entry = _known(behind, chain[1]) if len(chain) > 1 else {}
-    if ("type" in entry) == isinstance(fillings[place], str):
-        entry["nullable"] = True
-        if "type" in entry:
-            entry["fill"] = str(fillings[place])
+    return _filled(_known(behind, chain[1]) if len(chain) > 1 else {}, fillings[place])
+
+
+def _filled(entry: Entry, filling: Any) -> Entry:
+    """Return what is known of a column whose gaps an imputer fills in before the steps that know it.
+
+    The graph has no gaps in texts and whole numbers: it gets the filling in their place.
+    """
+    kind, is_text = entry.get("type"), isinstance(filling, str)
+    if kind is None:
+        return entry if is_text else entry | {"nullable": True}
+    if is_text:
+        return entry | ({"nullable": True, "fill": str(filling)} if kind == "text" else {})
+    if kind == "integer":
+        is_whole = float(filling).is_integer()
+        return entry | {"nullable": True, "fill": int(filling)} if is_whole else {"nullable": True}
     return entry
 
 
@@ -66,12 +77,28 @@ def _known(place: int, step: Any) -> Entry:
     """Return what a function or an encoder knows of one of its columns, nothing for another step."""
     if (least := least_number(step)) is not None:
         return {"minimum": least}
-    known = getattr(step, "categories_", None)
-    if known is None or not any(isinstance(category, str) for category in known[place]):
+    categories = getattr(step, "categories_", None)
+    if categories is None:
         return {}
-    if getattr(step, "handle_unknown", "") == "error" and all(isinstance(category, str) for category in known[place]):
-        return {"type": "text", "categories": [str(category) for category in known[place]]}
-    return {"type": "text"}
+    known, is_strict = [*categories[place]], getattr(step, "handle_unknown", "") == "error"
+    if any(isinstance(category, str) for category in known):
+        is_closed = is_strict and all(isinstance(category, str) for category in known)
+        return {"type": "text"} | ({"categories": [str(category) for category in known]} if is_closed else {})
+    return _numbered(known, is_strict=is_strict)
+
+
+def _numbered(known: Sequence[Any], *, is_strict: bool) -> Entry:
+    """Return what an encoder's categories say of a column that aren't texts: that it has truth values or whole numbers.
+
+    The graph would take a fraction for a whole number, and fails on a number that a strict encoder doesn't know.
+    """
+    if all(isinstance(category, bool | np.bool_) for category in known):
+        return {"type": "boolean"}
+    if not all(isinstance(category, int | float | np.number) and float(category).is_integer() for category in known):
+        return {}
+    numbers = sorted(map(int, known))
+    is_range = is_strict and numbers == [*range(numbers[0], numbers[-1] + 1)]
+    return {"type": "integer"} | ({"minimum": numbers[0], "maximum": numbers[-1]} if is_range else {})
 
 
 def is_dropped(filling: Any) -> bool:

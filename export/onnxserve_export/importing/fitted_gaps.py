@@ -22,7 +22,7 @@ Column = str | dict[str, Any]
 def read_gaps(outline: Outline, source: TreeSource, rows: Path | None) -> None:
     """Let columns of numbers take null, true and false where the model or `rows` say so.
 
-    A column that the user described stays. A frame's columns stay numbers, as a pipeline's steps were fitted to them.
+    A column that the user described stays.
     """
     columns: Sequence[Column] = outline.get("input.columns", [])
     names = [str(column["name"]) if isinstance(column, dict) else column for column in columns]
@@ -35,8 +35,10 @@ def read_gaps(outline: Outline, source: TreeSource, rows: Path | None) -> None:
     empty = {
         name for name in plain if EMPTY in cells.get(name, ()) and takes_gap(source, columns, name, is_frame=is_frame)
     }
-    truths = set() if is_frame else {name for name in plain if cells.get(name, {EMPTY}) - {EMPTY} == {TRUTH}}
-    described = {name: _fields(is_truth=name in truths, is_nullable=name in learnt | empty) for name in plain}
+    truths = {name for name in plain if cells.get(name, {EMPTY}) - {EMPTY} == {TRUTH}}
+    described = {
+        name: _fields(is_truth=name in truths, is_nullable=name in learnt | empty, is_frame=is_frame) for name in plain
+    }
     if not any(described.values()):
         return
     outline.replace(
@@ -49,8 +51,10 @@ def read_gaps(outline: Outline, source: TreeSource, rows: Path | None) -> None:
     )
 
 
-def _fields(*, is_truth: bool, is_nullable: bool) -> dict[str, Any]:
-    return ({"type": "boolean"} if is_truth else {}) | ({"nullable": True} if is_nullable else {})
+def _fields(*, is_truth: bool, is_nullable: bool, is_frame: bool) -> dict[str, Any]:
+    """Return the fields of a column; a tensor of truth values, which a frame's column has, has no place for NaN."""
+    kind = ({"type": "boolean"} if is_truth else {}) | ({"nullable": True} if is_nullable else {})
+    return kind | ({"dtype": "float32"} if is_truth and is_nullable and is_frame else {})
 
 
 def _origin(learnt: set[str], empty: set[str], truths: set[str]) -> str:

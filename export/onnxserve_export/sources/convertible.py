@@ -12,6 +12,7 @@ from .ensemble_members import is_search, without_searches
 from .functions import is_function, write_function
 from .model_parts import parts
 from .pipeline_columns import is_vectoriser, name_columns, voters
+from .step_converters import nodes_of, write_exactly
 from .text_imputers import is_text_imputer, leave_out_text_imputers
 from .word_graphs import write_words
 
@@ -37,6 +38,7 @@ def convertible(model: Any) -> Any:
             write_words(part)
         if is_function(part):
             write_function(part)
+        write_exactly(part)
         if is_selector_of_first(part):
             part.onnx_converter = lambda: _convert_first
         if is_sparse(part):
@@ -46,7 +48,7 @@ def convertible(model: Any) -> Any:
 
 def _changes(part: Any) -> bool:
     has_own_field = any(hasattr(part, field) for field in ("transformers_", "sublinear_tf"))
-    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse, is_search)
+    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse, is_search, nodes_of)
     return has_own_field or any(is_it(part) for is_it in kinds)
 
 

@@ -78,6 +78,12 @@ def _readers(part: Any, names: list[str]) -> Iterator[tuple[list[str], list[Any]
         yield names, steps
 
 
+def encoded_names(model: Any) -> set[str]:
+    """Return the names of columns that encoders read, whose numbers are codes."""
+    chains = readers_of(model)
+    return {name for names, chain in chains if any(hasattr(step, "categories_") for step in chain) for name in names}
+
+
 def _column_transformers(part: Any) -> Iterator[Any]:
     """Yield the ColumnTransformers that read the table itself."""
     first = steps_of(part)[0]

@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxserve_export.arrays import Array
+
+from .computed_values import is_inexact, makers_of
+
 NODE, MODE, THRESHOLD = 3, 5, 6  # places of a node's number, kind and threshold among the arguments of `add_node`
 MISSING = "nodes_missing_value_tracks_true"
 ROUNDS = "adjust_threshold_for_sklearn"  # an argument of `add_node`
@@ -23,6 +27,7 @@ ADD_TREE = "add_tree_to_attribute_pairs"  # of skl2onnx, for trees that know whe
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 LEQ = "BRANCH_LEQ"
 WEIGHTS = ("nodes_hitrates", "class_weights", "target_weights", "base_values")
+SLACK = 2.0**-40  # beside the 2**-53 that a number in float64 is exact to
 DOUBLE = onnx.TensorProto.DOUBLE
 
 
@@ -98,12 +103,12 @@ def converters() -> list[Any]:
     return [module for name, module in sys.modules.items() if name.startswith("skl2onnx.")]
 
 
-def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> None:
+def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds: Mapping[str, int]) -> None:
     """Let the trees of a graph of numbered thresholds compare numbers in float64 with the thresholds themselves.
 
-    Trees that get float32 from the step before them have thresholds that are rounded down.
+    `kinds` are the types of the graph's values. Trees that get float32 have thresholds that are rounded down.
     """
-    kinds = types_of(proto)
+    makers = makers_of(proto.graph)
     for node in [node for node in proto.graph.node if node.op_type in TREES]:
         attributes = {attribute.name: attribute for attribute in node.attribute}
         modes = [mode.decode() for mode in attributes["nodes_modes"].strings]
@@ -112,8 +117,9 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> No
             thresholds[int(number) - 1] if mode == LEQ else number for mode, number in zip(modes, numbers, strict=True)
         ]
         if kinds.get(node.input[0]) == DOUBLE:
-            _write_doubles(node, attributes, np.array(values))
-            widen_scores(proto.graph, node)
+            is_raised = np.array(modes) == LEQ if is_inexact(node.input[0], makers) else np.zeros(len(modes), np.bool_)
+            raised = raise_thresholds(np.array(values), np.array(attributes["nodes_featureids"].ints))
+            _write_doubles(node, attributes, np.where(is_raised, raised, values))
         else:
             attributes["nodes_values"].floats[:] = [
                 round_threshold(value) if mode == LEQ else value for mode, value in zip(modes, values, strict=True)
@@ -122,6 +128,18 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float]) -> No
         if opset.domain == "ai.onnx.ml":
             opset.version = 3  # the first with trees in float64
     state_types(proto)
+
+
+def raise_thresholds(thresholds: Array, columns: Array) -> Array:
+    """Return thresholds raised by some of the last bits of their columns' largest ones; all have the shape (nodes,).
+
+    Histogram-based trees put thresholds on numbers of the fit themselves. Where a step gives such a number with other
+    last bits than the library's, it would fall on the other side. No threshold is raised past zero, which is exact.
+    """
+    largest = np.zeros(columns.max(initial=-1) + 1)
+    sizes = np.where(np.isfinite(thresholds), np.abs(thresholds), 0)
+    np.maximum.at(largest, columns, sizes)
+    return np.asarray(thresholds + np.minimum(SLACK * largest[columns], sizes / 2))
 
 
 def state_types(proto: onnx.ModelProto) -> None:
@@ -134,12 +152,6 @@ def state_types(proto: onnx.ModelProto) -> None:
         output.type.tensor_type.elem_type = inferred.type.tensor_type.elem_type or own
 
 
-def types_of(proto: onnx.ModelProto) -> Mapping[str, int]:
-    """Return the element types of the graph's values by name, as far as they can be inferred."""
-    graph = onnx.shape_inference.infer_shapes(proto).graph
-    return {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
-
-
 def _write_doubles(node: onnx.NodeProto, attributes: Mapping[str, Any], values: Any) -> None:
     doubles = {"nodes_values": values} | {
         name: np.array(attributes[name].floats, np.float64) for name in WEIGHTS if name in attributes
@@ -148,13 +160,3 @@ def _write_doubles(node: onnx.NodeProto, attributes: Mapping[str, Any], values: 
         node.attribute.remove(attributes[name])
         tensor = onnx.numpy_helper.from_array(array, f"{name}_as_tensor")
         node.attribute.append(onnx.helper.make_attribute(f"{name}_as_tensor", tensor))
-
-
-def widen_scores(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """Let steps behind trees get float64, as skl2onnx expects; trees give float32, whatever they compare in."""
-    output = node.output[-1]
-    if not any(output in other.input for other in graph.node):
-        return
-    node.output[-1] = f"{output}_of_trees"
-    cast = onnx.helper.make_node("Cast", [node.output[-1]], [output], to=DOUBLE)
-    graph.node.insert([other.output[:] for other in graph.node].index(node.output[:]) + 1, cast)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from onnxserve.errors import CheckFailed
-from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.arrays import Array, Arrays, Axes
 from onnxserve_export.records import Range
 
 from .fitted_tables import missing, table_of
@@ -48,6 +48,7 @@ class TreeSource(SourceModel):
         check_vectorisers(model)
         self.summary = f"{self.name} {type(model).__name__}"
         self._predict = predictor(model, self.name)
+        self._converted: dict[tuple[tuple[str, str, int], ...], onnx.ModelProto] = {}
         try:
             check_steps(self.model)
         except ModuleNotFoundError as error:
@@ -65,11 +66,19 @@ class TreeSource(SourceModel):
         """Return a function that predicts as the library does."""
         return lambda arrays: self._predict(table_of(self.model, arrays))
 
+    def converted(self, tensors: Arrays) -> onnx.ModelProto:
+        """Return the converter's own graph, made once for tensors of the same types; whatever a converter raises."""
+        key = tuple((name, kind_of(array), array.shape[1]) for name, array in tensors.items())
+        if key not in self._converted:
+            self._converted[key] = convert(self.model, self.name, tensors)
+        return self._converted[key]
+
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:  # noqa: ARG002 - a hook
         """Convert the model; a tensor of a type that its trees don't compare in is cast in the graph."""
         [name] = self.run(example)
         try:
-            proto = convert(self.model, self.name, example)
+            proto = onnx.ModelProto()
+            proto.CopyFrom(self.converted(example))
         except ModuleNotFoundError as error:
             raise missing(error) from error
         except Exception as error:
@@ -92,6 +101,11 @@ class TreeSource(SourceModel):
             for tensor, array in example.items()
             for axis_range in (Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1]))
         ]
+
+
+def kind_of(array: Array) -> str:
+    """Return the type of a tensor, whatever the length of its texts."""
+    return "text" if array.dtype.kind == "U" else array.dtype.name
 
 
 def make_column(graph: onnx.GraphProto, name: str) -> None:

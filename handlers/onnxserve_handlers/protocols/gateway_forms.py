@@ -21,7 +21,8 @@ from ..outputs import Outputs
 from ..request import Request
 from ..response import PLAIN, Form, Response, Result
 from ..signature import Signature
-from ..tasks import TaskHooks, field_of
+from ..tasks import TaskHooks
+from ..tasks.regression import compared_values
 from ..telemetry.prediction_log import read_settings
 from ..telemetry.redaction import RedactedRow, Redaction, rows_of
 from .npy import NpyForm
@@ -29,7 +30,6 @@ from .npy import NpyForm
 DIGITS = "x-onnxserve-digits"  # decimals of every number
 TOP = "x-onnxserve-top"  # labels of a prediction that scores several
 LIMITED = "x-onnxserve-limited"  # of a response: both limits as the request had them, with a slash between
-VALUE = "value."  # begins the names of a regression's measures, one for each value
 SCORES = "scores"  # of a prediction: a number for each label
 OBSERVE = "x-onnxserve-observe"
 PREDICTIONS = "x-onnxserve-said"
@@ -178,8 +178,9 @@ def encode_list(values: Iterable[Any], count: int) -> str:
 
 def label_and_score(task: TaskHooks, prediction: Any) -> dict[str, Any]:
     """Return a prediction's label and score as far as it has them, and the few values of a regression."""
-    fields: dict[str, Any] = {"label": task.label(prediction), "score": task.score(prediction)}
-    if isinstance(field_of(prediction, "values"), list):
-        measures = task.prediction_measures([prediction]).items()
-        fields["values"] = [float(column[0]) for name, column in measures if name.startswith(VALUE)] or None
+    fields = {
+        "label": task.label(prediction),
+        "score": task.score(prediction),
+        "values": compared_values(task, prediction),
+    }
     return {name: value for name, value in fields.items() if value is not None}

@@ -16,6 +16,7 @@ from . import OutputOptions, TaskHooks, field_of, first_output, flat
 
 SIGNIFICANT = 7  # significant digits of a value: a float32 holds no more
 ROUNDING = 2.0**-12  # of a magnitude
+VALUE = "value."  # begins the names of the measures, one for each value
 MOST_VALUES = 8  # of a row that drift compares one by one; more are an embedding
 MOST_LEADING = 1000  # numbers of an answer that its score is made of, which bounds the time
 POWERS = np.array([float(f"1e{exponent}") for exponent in range(300)])  # correctly rounded, which `**` needn't be
@@ -144,7 +145,15 @@ def value_measures(rows: Sequence[Any]) -> Mapping[str, Array]:
         return {}
     if values.shape[1] > MOST_VALUES:
         return {"embedding": values}
-    return {f"value.{index}": column for index, column in enumerate(values.T)}
+    return {f"{VALUE}{index}": column for index, column in enumerate(values.T)}
+
+
+def compared_values(task: TaskHooks, prediction: Any) -> list[float] | None:
+    """Return the few values of a regression's prediction, which a canary and a drift report compare one by one."""
+    if not isinstance(field_of(prediction, "values"), list):
+        return None
+    measures = task.prediction_measures([prediction]).items()
+    return [float(column[0]) for name, column in measures if name.startswith(VALUE)] or None
 
 
 def round_significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

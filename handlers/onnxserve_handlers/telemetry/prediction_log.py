@@ -24,6 +24,7 @@ from ..errors import RequestError
 from ..request import Request, error_of
 from ..response import Response
 from ..tasks import TaskHooks
+from ..tasks.regression import compared_values
 from .redaction import MOST_ROWS, TEXTS, RedactedRow, Redaction, rows_of, safe_request_id
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,7 @@ class PredictionLog:
                     "redacted": kept.redacted,
                     "label": self._redaction.label(self._task.label(prediction)),
                     "score": self._task.score(prediction),
+                    "values": compared_values(self._task, prediction),
                     "error": item.error or row_error(prediction),
                 }
             )
@@ -217,6 +219,7 @@ def schema(pa: Any) -> Any:
         ("redacted", pa.int32()),
         ("label", pa.string()),
         ("score", pa.float64()),
+        ("values", pa.list_(pa.float64())),
         ("error", pa.string()),
     ]
     return pa.schema(fields)

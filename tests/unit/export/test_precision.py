@@ -8,12 +8,13 @@ import pytest
 
 from onnxserve.definition import Definition
 from onnxserve.errors import DefinitionError
-from onnxserve_export.precision import choose_dtype, compare_precisions, count_changed, rows_beside_thresholds, tables
+from onnxserve_export.precision import choose_dtype, count_changed, tensors_of
 from onnxserve_export.run import run_graph
 from onnxserve_export.sources import trees
 from onnxserve_export.sources.tree_graphs import convert
 from onnxserve_export.sources.trees import TreeSource
 from onnxserve_export.subset import Row
+from onnxserve_export.threshold_rows import float32_graph, rows_beside_thresholds
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 
@@ -42,14 +43,17 @@ def fitted(name: str):
     return sklearn_ensemble.RandomForestRegressor(n_estimators=5).fit(TABLE, VALUES)
 
 
+def beside_thresholds(model: TreeSource) -> dict[str, np.ndarray]:
+    exact = {"features": TABLE}
+    return rows_beside_thresholds(float32_graph(model, exact), exact)
+
+
 @pytest.mark.parametrize("name", ["lightgbm", "lightgbm values", "histograms", "histograms of classes"])
 def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float64(name, tmp_path):
     model = TreeSource(fitted(name))
-    beside = rows_beside_thresholds(model, TABLE)
-    assert len(beside)
-    changed = compare_precisions(model, TABLE)
-    assert 0 < changed.beside <= changed.of_beside == len(beside)
-    rows = {"features": np.concatenate([TABLE, beside])}
+    beside = beside_thresholds(model)
+    assert 0 < count_changed(model, beside) <= len(beside["features"])
+    rows = {"features": np.concatenate([TABLE, beside["features"]])}
     proto, _ = model.graph({"features": rows["features"][:3]}, {})
     (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
     [outputs] = run_graph(tmp_path / "graph.onnx", [rows])
@@ -59,12 +63,14 @@ def test_rows_beside_thresholds_change_in_float32_and_not_in_the_graph_in_float6
 
 
 def test_a_forest_rounds_to_float32_itself_and_changes_nothing():
-    assert compare_precisions(TreeSource(fitted("forest")), TABLE).beside == 0
+    model = TreeSource(fitted("forest"))
+    assert len(beside_thresholds(model)["features"])
+    assert count_changed(model, beside_thresholds(model)) == 0
 
 
 def test_times_that_float32_can_not_tell_apart_change_rows_themselves():
     model = TreeSource(sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5).fit(STAMPS, STAMPS[:, 0] % 1000))
-    assert count_changed(model, STAMPS) > 0
+    assert count_changed(model, {"features": STAMPS}) > 0
 
 
 def state_of(rows: np.ndarray, model: object, **fields: str) -> Any:
@@ -102,12 +108,13 @@ def test_float32_is_refused_where_it_changes_the_definitions_own_rows():
     assert accepted.definition.input.dtype == "float32"
 
 
-def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked_for(monkeypatch):
-    def only_float32(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
-        if next(iter(tensors.values())).dtype == np.float64:
-            raise NotImplementedError("no doubles")
-        return convert(model, library, tensors)
+def only_float32(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
+    if next(iter(tensors.values())).dtype == np.float64:
+        raise NotImplementedError("no doubles")
+    return convert(model, library, tensors)
 
+
+def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked_for(monkeypatch):
     monkeypatch.setattr(trees, "convert", only_float32)
     with pytest.raises(
         DefinitionError, match=r"HistGradientBoostingRegressor can't be served in float64.*no doubles"
@@ -118,8 +125,8 @@ def test_what_has_no_graph_in_float64_is_refused_by_name_unless_float32_is_asked
 
 
 def test_rows_that_the_handler_refuses_are_left_out():
-    options = TableOptions(columns=("a", "b"))
-    assert tables(options, [[1, 2], ["x", 2], [0.1, 3]], "float64").tolist() == [[1, 2], [0.1, 3]]
+    options = TableOptions(columns=("a", "b"), dtype="float64")
+    assert tensors_of(options, [[1, 2], ["x", 2], [0.1, 3]])["features"].tolist() == [[1, 2], [0.1, 3]]
 
 
 def of_columns(table: np.ndarray, target: np.ndarray, trees: Any, **fields: Any) -> Any:
@@ -132,24 +139,36 @@ def of_columns(table: np.ndarray, target: np.ndarray, trees: Any, **fields: Any)
     return state
 
 
-def test_columns_of_a_frame_are_refused_where_rounding_changes_more_answers_than_the_budget_allows():
+def test_columns_of_a_frame_are_served_in_float64_where_rounding_changes_answers():
     trees = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5)
-    with pytest.raises(
-        DefinitionError, match=r"in float32, (\d+) of 400 rows get other values .* and \1 another"
-    ) as no:
-        choose_dtype(of_columns(STAMPS, STAMPS[:, 0] % 1000, trees))
-    assert (no.value.where, "astype" in no.value.fix) == ("input.columns", True)
-    choose_dtype(of_columns(STAMPS, STAMPS[:, 0] % 1000, trees, dtype="float32"))
-
-
-def test_few_rows_of_a_frame_that_rounding_changes_are_told():
-    table, target = np.column_stack([DRAWS.integers(0, 5, 400) + 0.5, TABLE[:, 1]]), np.zeros(400)
-    table[:2, 0], target[:2] = 0.5 + 2.0**-32, 1000
-    trees = sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=1)
-    state = of_columns(table, target, trees)
+    state = of_columns(STAMPS, STAMPS[:, 0] % 1000, trees)
     choose_dtype(state)
-    [line] = state.lines
-    assert "in float32, 2 of 400 rows get other values of scikit-learn than in float64, and 2 another answer" in line
+    assert [column.dtype for column in state.definition.input.columns] == ["float64", "float64"]
+    with pytest.raises(DefinitionError, match=r"in float32, \d+ of 400 rows get another answer") as no:
+        choose_dtype(of_columns(STAMPS, STAMPS[:, 0] % 1000, trees, dtype="float32"))
+    assert (no.value.where, "leave it out" in no.value.fix) == ("input.columns", True)
+
+
+def test_columns_of_a_frame_are_served_in_float64_where_only_rows_beside_thresholds_change():
+    state = of_columns(TABLE[:, :2], VALUES, sklearn_ensemble.HistGradientBoostingRegressor(max_iter=5))
+    choose_dtype(state)
+    assert [column.dtype for column in state.definition.input.columns] == ["float64", "float64"]
+    forest = of_columns(TABLE[:, :2], VALUES, sklearn_ensemble.RandomForestRegressor(n_estimators=5))
+    choose_dtype(forest)
+    assert ([column.dtype for column in forest.definition.input.columns], forest.lines) == ([None, None], [])
+
+
+def test_whole_numbers_of_a_frame_are_served_in_float64_before_a_scaler_and_not_before_an_encoder():
+    pd, compose, pipeline = (pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.pipeline"))
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    branches = [("n", preprocessing.StandardScaler(), ["c0"]), ("c", preprocessing.OneHotEncoder(), ["c1"])]
+    frame = pd.DataFrame(DRAWS.integers(0, 9, (400, 2)), columns=["c0", "c1"])
+    model = pipeline.make_pipeline(compose.ColumnTransformer(branches), sklearn_ensemble.RandomForestRegressor(5))
+    state = state_of(frame.to_numpy(), model.fit(frame, frame["c0"] + (frame["c1"] > 3)))
+    options = TableOptions(columns=(Column("c0", type="integer"), Column("c1", type="integer")), tensors="columns")
+    state.definition = Definition("m", "1", "model.py:load", input=options)
+    choose_dtype(state)
+    assert [column.own_dtype for column in state.definition.input.columns] == ["float64", "int64"]
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "histograms", "forest"])
@@ -159,14 +178,48 @@ def test_trees_behind_a_scaler_are_served_in_float64_since_no_rows_tell_which_nu
     state = state_of(TABLE[:60], model.fit(TABLE, CLASSES if name == "lightgbm" else VALUES))
     choose_dtype(state)
     assert state.definition.input.dtype == "float64"
-    assert "float64: trees stand behind steps that compute" in state.lines[0] or "rows get another" in state.lines[0]
-
-
-def test_trees_behind_a_scaler_stay_in_float32_where_no_graph_in_float64_is_right():
-    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
-    boosted = sklearn_ensemble.AdaBoostClassifier(n_estimators=3)
-    state = state_of(
-        TABLE[:60], sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), boosted).fit(TABLE, CLASSES)
+    assert (
+        "float64: trees or bins stand behind steps that compute" in state.lines[0]
+        or "rows get another" in state.lines[0]
     )
+
+
+def test_a_model_is_converted_once_for_each_type_of_its_numbers(monkeypatch):
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    conversions = []
+
+    def counted(model: object, library: str, tensors: dict[str, np.ndarray]) -> object:
+        conversions.append(tensors["features"].dtype.name)
+        return convert(model, library, tensors)
+
+    monkeypatch.setattr(trees, "convert", counted)
+    model = sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), fitted("forest"))
+    state = state_of(TABLE[:60], model.fit(TABLE, VALUES))
+    choose_dtype(state)
+    graphs = [state.model.graph({"features": TABLE[:rows]}, {})[0] for rows in (3, 2)]
+    assert conversions == ["float32", "float64"]
+    assert graphs[0] == graphs[1]
+
+
+def test_trees_behind_a_scaler_without_a_graph_in_float64_stay_in_float32_while_no_row_shows_a_change(monkeypatch):
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    monkeypatch.setattr(trees, "convert", only_float32)
+    model = sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), fitted("forest"))
+    state = state_of(TABLE[:60], model.fit(TABLE, VALUES))
     choose_dtype(state)
     assert state.definition.input.dtype == "auto"
+    assert "numbers stay in float32" in state.lines[0]
+    assert "no doubles" in state.lines[0]
+
+
+def test_a_graph_in_float64_that_changes_more_answers_than_the_budget_allows_is_refused_by_count(monkeypatch):
+    sklearn_pipeline, preprocessing = (pytest.importorskip(f"sklearn.{part}") for part in ("pipeline", "preprocessing"))
+    model = sklearn_pipeline.make_pipeline(preprocessing.StandardScaler(), fitted("forest")).fit(TABLE, VALUES)
+    other = TreeSource(
+        sklearn_pipeline.make_pipeline(preprocessing.MinMaxScaler(), fitted("forest")).fit(TABLE, VALUES)
+    )
+    state = state_of(TABLE[:60], model)
+    monkeypatch.setattr(state.model, "graph", other.graph)
+    with pytest.raises(DefinitionError, match=r"can't be served in float64: \d+ of 60 rows get another answer") as no:
+        choose_dtype(state)
+    assert 'dtype = "float32"' in no.value.fix

@@ -205,3 +205,41 @@ def test_classes_of_a_mixture_are_asked_for():
     read_fitted(outline, TreeSource(mixture.GaussianMixture(2).fit(np.random.default_rng(0).normal(size=(40, 2)))))
     with pytest.raises(DefinitionError, match="GaussianMixture has no names of classes"):
         outline.check()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "encoder", "column"),
+    [
+        ([0, 1, 2], {}, {"name": "code", "type": "integer", "minimum": 0, "maximum": 2}),
+        ([0, 2, 4], {}, {"name": "code", "type": "integer"}),
+        ([0.0, 1.0, 2.0], {"handle_unknown": "ignore"}, {"name": "code", "type": "integer"}),
+        ([True, False, True], {}, {"name": "code", "type": "boolean"}),
+        ([0.5, 1.0, 2.0], {}, "code"),
+    ],
+)
+def test_an_encoder_says_whether_its_numbers_are_whole_and_which_it_refuses(numbers, encoder, column):
+    pd, preprocessing = pytest.importorskip("pandas"), pytest.importorskip("sklearn.preprocessing")
+    frame = pd.DataFrame({"code": numbers, "size": [1.0, 2.0, 3.0]})
+    branches = [("code", preprocessing.OneHotEncoder(**encoder), ["code"]), ("size", "passthrough", ["size"])]
+    model = sklearn_compose().ColumnTransformer(branches).fit(frame)
+    assert typed_columns(model) == ([] if column == "code" else [column, "size"])
+
+
+@pytest.mark.parametrize(
+    ("filling", "fields"), [(2, {"type": "integer", "nullable": True, "fill": 2}), (0.5, {"nullable": True})]
+)
+def test_whole_numbers_that_are_filled_in_before_an_encoder_have_that_filling(filling, fields):
+    pd, preprocessing, impute, pipeline = (
+        pytest.importorskip(name) for name in ("pandas", "sklearn.preprocessing", "sklearn.impute", "sklearn.pipeline")
+    )
+    steps = impute.SimpleImputer(strategy="constant", fill_value=filling), preprocessing.OneHotEncoder()
+    branches = [("code", pipeline.make_pipeline(*steps), ["code"])]
+    model = sklearn_compose().ColumnTransformer(branches).fit(pd.DataFrame({"code": [0.0, 1.0, filling]}))
+    model.named_transformers_["code"][1].categories_[0] = np.array([0.0, 1.0, 2.0])
+    assert typed_columns(model) == [
+        {"name": "code"} | fields | ({"minimum": 0, "maximum": 2} if "type" in fields else {})
+    ]
+
+
+def sklearn_compose():
+    return pytest.importorskip("sklearn.compose")

@@ -125,3 +125,27 @@ def test_columns_in_which_rows_are_true_or_false_are_booleans(tmp_path, name, ce
     rows = write(tmp_path / name, [[1.0, cell, 0, 4.0] for cell in cells])
     boolean = {"name": "income", "type": "boolean"} | ({"nullable": True} if cells[-1] in ("", None) else {})
     assert columns(booster(TABLE), rows) == ["age", boolean, "size"]
+
+
+def test_columns_of_a_frame_in_which_rows_are_true_or_false_are_booleans_and_the_graph_takes_them(tmp_path):
+    pd, compose, ensemble, pipeline, preprocessing = (
+        pytest.importorskip(name)
+        for name in ("pandas", "sklearn.compose", "sklearn.ensemble", "sklearn.pipeline", "sklearn.preprocessing")
+    )
+    frame = pd.DataFrame(TABLE, columns=NAMES).assign(size=TABLE[:, 2] > 0)
+    scaled = compose.ColumnTransformer([("scaled", preprocessing.StandardScaler(), NAMES)])
+    model = TreeSource(pipeline.make_pipeline(scaled, ensemble.RandomForestRegressor(5)).fit(frame, TARGET))
+    rows = write(tmp_path / "rows.csv", [[1.0, 2.0, True, 4.0], [1.0, 2.0, False, 3.0]])
+    assert columns(model, rows) == ["age", "income", {"name": "size", "type": "boolean"}]
+    # A table of truth values has no place for NaN.
+    gap = write(tmp_path / "gaps.csv", [[1.0, 2.0, True, 4.0], [1.0, 2.0, "", 3.0]])
+    assert columns(model, gap)[2] == {"name": "size", "type": "boolean", "nullable": True, "dtype": "float32"}
+    for dtype in (np.float32, np.float64):
+        tensors = {name: frame[[name]].to_numpy().astype(dtype) for name in NAMES[:2]}
+        tensors |= {"size": frame[["size"]].to_numpy()}
+        graph, _ = model.graph({name: array[:3] for name, array in tensors.items()}, {})
+        session = pytest.importorskip("onnxruntime").InferenceSession(graph.SerializeToString())
+        [answers] = session.run(None, tensors)
+        assert np.mean(np.abs(answers[:, 0] - model.model.predict(frame)) < 1e-5) > (
+            0.9 if dtype is np.float32 else 0.999
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from onnxserve_export.sources.tree_nodes import round_down
+from onnxserve_export.sources.tree_nodes import raise_thresholds, round_down
 from onnxserve_export.sources.trees import TreeSource
 
 
@@ -56,3 +56,13 @@ def test_missing_values_go_the_way_that_trees_send_them_and_ties_too(module, nam
         proto, _ = model.graph({"features": rows["features"][:3]}, {})
         session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
         np.testing.assert_allclose(session.run([output], rows)[0], expected, atol=1e-5)
+
+
+def test_raised_thresholds_pass_no_other_number_than_those_beside_them_and_never_zero():
+    thresholds, columns = np.array([1.0, 1e-9, -1e-35, 1e6, -1.0, np.inf]), np.array([0, 0, 0, 1, 0, 2])
+    raised = raise_thresholds(thresholds, columns)
+    assert (raised > thresholds)[:5].all()
+    assert raised[2] < 0
+    assert raised[5] == np.inf
+    np.testing.assert_allclose(raised[[0, 1, 4]] - thresholds[[0, 1, 4]], 2.0**-40, rtol=1e-3)
+    np.testing.assert_allclose(raised[3] - 1e6, 1e6 * 2.0**-40, rtol=1e-3)
