@@ -139,6 +139,8 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
         outline.ask("output.labels", f"id2label of {CONFIG} doesn't name the outputs 0, 1, … without a gap")
     if outline.get("output.task") == "detection":
         pretrained_image.read_boxes(outline, config)
+    if outline.get("output.task") == head.task == "segmentation":
+        pretrained_image.read_masks(outline)
 
 
 def read_activation(outline: Outline) -> None:
