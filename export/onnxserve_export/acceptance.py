@@ -67,7 +67,7 @@ class Acceptance:
         basis = basis or Basis()
         self.reference = reference
         self.budget = budget_of(definition)
-        hooks = basis.hooks or task_for(definition.output)
+        hooks = basis.hooks or task_for(definition.output, definition.input)
         labels = [row.label for row in rows]
         metric = Metric(definition, labels) if definition.quantise.metric else None
         claim = claim_of(definition, basis)

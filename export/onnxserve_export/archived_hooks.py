@@ -23,7 +23,7 @@ from onnxserve.archive.confined import python_command
 from onnxserve.archive.proof import ProofArray
 from onnxserve.errors import ArchiveError
 from onnxserve_handlers.outputs import FreeAxis, Outputs, with_sizes
-from onnxserve_handlers.registry import TASKS, task, task_alone
+from onnxserve_handlers.registry import TASKS, input_kind, task, task_alone
 from onnxserve_handlers.signature import InputOptions, OutputOptions, Signature
 from onnxserve_handlers.tasks import Flags, TaskHooks, first_output
 
@@ -190,7 +190,7 @@ def archived_task(folder: Path, signature: Mapping[str, Any], measure: str = "")
     # A handler of a user's own may have labels without a task.
     alone = OutputOptions(labels=tuple(document.get("labels", ())))
     options: OutputOptions = msgspec.convert(document, task(name).output_options) if name else alone
-    hooks = task_alone(name, Signature("", "", "", "", InputOptions(), options, (), (), 1))
+    hooks = task_alone(name, Signature("", "", "", "", row_options(signature), options, (), (), 1))
     if not has_own_handler(folder, signature):
         yield hooks
         return
@@ -201,6 +201,15 @@ def archived_task(folder: Path, signature: Mapping[str, Any], measure: str = "")
         yield own
     finally:
         own.process.close()
+
+
+def row_options(signature: Mapping[str, Any]) -> InputOptions:
+    """Return an archive's options of rows; none for those of another version, whose hooks don't read them."""
+    try:
+        document = signature["input"]
+        return msgspec.convert(document, input_kind(document["kind"]).input_options)
+    except (KeyError, msgspec.ValidationError):
+        return InputOptions()
 
 
 def has_own_handler(folder: Path, signature: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from onnxserve.archive.write import pretty
 from onnxserve.errors import CheckFailed, DefinitionError
 from onnxserve_handlers.outputs import rows_not_finite
-from onnxserve_handlers.registry import read_signature, task_for
+from onnxserve_handlers.registry import read_signature, task_alone
 
 from .acceptance import has_own_units
 from .activation import check_activation, chosen_activation, describe_chosen
@@ -171,7 +171,7 @@ def _check_golden(state: ExportState) -> None:
     batches, hooks = state.groups.golden, state.opened
     outputs = with_row_sizes(state.golden_outputs, batches.sizes(), state.row_axes)
     for number in wrong_rows(state.golden, hooks, outputs, batches.origins(), state.scales)[:1]:
-        row, task = state.golden[number], task_for(read_signature(state.archive_folder).output)
+        row, task = state.golden[number], task_alone(state.definition.output.task, read_signature(state.archive_folder))
         answer = task.predictions(outputs.take(slice(number, number + 1)), None)[0]
         known = task.label(answer) if isinstance(row["label"], str) else None
         raise CheckFailed(

@@ -21,7 +21,7 @@ def served_task(definition: Definition, folder: Path) -> TaskHooks:
     `folder` gets the package of a handler of the user's own. A handler that can't be imported has the task's hooks: the
     step `check` runs it, and says why it fails.
     """
-    task = task_for(definition.output)
+    task = task_for(definition.output, definition.input)
     if not definition.handler:
         return task
     members, name, own = handler_members(definition)

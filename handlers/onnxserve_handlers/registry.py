@@ -110,9 +110,9 @@ def task(name: str) -> type[TaskHooks]:  # noqa: C901, PLR0911 - one for each ta
             raise KeyError(name)
 
 
-def task_for(output: OutputOptions) -> TaskHooks:
-    """Return the hooks of the options' task, without rows and without a graph."""
-    return task_alone(output.task, Signature("", "", "", "", InputOptions(), output, (), (), 1))
+def task_for(output: OutputOptions, rows: InputOptions | None = None) -> TaskHooks:
+    """Return the hooks of the options' task for rows of such options, without rows and without a graph."""
+    return task_alone(output.task, Signature("", "", "", "", rows or InputOptions(), output, (), (), 1))
 
 
 def task_alone(name: str, signature: Signature) -> TaskHooks:

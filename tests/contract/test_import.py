@@ -17,12 +17,22 @@ from tokenizers import Tokenizer
 from onnxserve.archive import read_signature, unpack
 from onnxserve.archive.offline import answers
 from tests.helpers.artefacts import linear_graph, write_linear, write_triton
-from tests.helpers.pretrained import PROCESSOR, SIZES, save_bert, save_sentence_bert, save_vit, save_yolos
+from tests.helpers.photos import saved, scene
+from tests.helpers.pretrained import (
+    PROCESSOR,
+    SIZES,
+    save_bert,
+    save_segformer,
+    save_sentence_bert,
+    save_vit,
+    save_yolos,
+)
 from tests.helpers.program import run
 from tests.helpers.stock import MANIFEST, document, write_zip
 
 ROW = [0.5, -1.0, 2.0]
 VALUES = (np.array(ROW, np.float32) @ (np.arange(6, dtype=np.float32).reshape(3, 2) - 2)).tolist()
+FEW_PIXELS = 1e-3  # share of those on a border, where graph and module round differently
 PHRASES = ("good film", "bad film", "the good", "the bad film", "bad", "good good")
 
 
@@ -176,6 +186,21 @@ def test_a_detector_is_asked_for_the_size_of_its_pictures(imported, tmp_path, mo
     [prediction] = answer(printed["archive"], tmp_path / "open", [base64.b64encode(stream.getvalue()).decode()])
     assert {entry["label"] for entry in prediction["objects"]} <= {"cat", "dog"}
     assert len(prediction["objects"]) == 5
+
+
+def test_a_segmenters_masks_are_those_of_transformers_for_the_clients_picture(imported, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    module = save_segformer(transformers, tmp_path / "segformer")
+    printed = imported("segformer", "--draft", "--set", 'output.mask="png"')
+    photo = scene(45, 70, 3)
+    [prediction] = answer(printed["archive"], tmp_path / "open", [base64.b64encode(saved(photo)).decode()])
+    processor = transformers.SegformerImageProcessorPil.from_pretrained(tmp_path / "segformer")
+    with torch.inference_mode():
+        outputs = module(**processor(photo, return_tensors="pt"))
+    [expected] = processor.post_process_semantic_segmentation(outputs, [(photo.height, photo.width)])
+    mask = Image.open(io.BytesIO(base64.b64decode(prediction["png"])))
+    assert np.mean(np.asarray(mask) != expected.numpy()) < FEW_PIXELS
+    assert len(set(prediction["shares"].values())) > 1
 
 
 SPECTROGRAMS = {

@@ -64,3 +64,25 @@ def save_yolos(transformers: Any, folder: Path) -> Any:
     size = {"size": {"shortest_edge": 32, "longest_edge": 64}}
     (folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, **size}))
     return module
+
+
+def save_segformer(transformers: Any, folder: Path) -> Any:
+    """Write a SegFormer of one small layer whose logits have a quarter of the pictures' sides; return the module."""
+    torch.manual_seed(3)
+    config = transformers.SegformerConfig(
+        num_encoder_blocks=1,
+        depths=[1],
+        sr_ratios=[1],
+        hidden_sizes=[8],
+        patch_sizes=[7],
+        strides=[4],
+        num_attention_heads=[1],
+        mlp_ratios=[2],
+        decoder_hidden_size=8,
+        id2label={0: "road", 1: "wall", 2: "sky"},
+    )
+    module = transformers.SegformerForSemanticSegmentation(config).eval()
+    module.save_pretrained(folder)
+    processor = {"image_processor_type": "SegformerImageProcessor", "size": {"height": 32, "width": 48}}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, **processor}))
+    return module

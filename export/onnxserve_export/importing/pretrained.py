@@ -23,6 +23,7 @@ from onnxserve_handlers.registry import task as task_class
 
 from . import pretrained_image, pretrained_sound, pretrained_text
 from .outline import Outline
+from .pretrained_tokenizer import read_tokenizer
 
 
 class Head(NamedTuple):
@@ -70,7 +71,7 @@ def read_pretrained(outline: Outline, folder: Path) -> None:
     elif not (folder / MODULES).is_file():
         read_vectors(outline)
     if outline.get("input.kind") == "text":
-        pretrained_text.read_types(outline, inner)
+        read_tokenizer(outline, inner, pretrained_text.tokenizer_of(outline, folder, inner))
 
 
 def processor_of(folder: Path) -> dict[str, Any]:
@@ -139,6 +140,8 @@ def read_task(outline: Outline, head: Head, config: dict[str, Any], origin: str)
         outline.ask("output.labels", f"id2label of {CONFIG} doesn't name the outputs 0, 1, … without a gap")
     if outline.get("output.task") == "detection":
         pretrained_image.read_boxes(outline, config)
+    if outline.get("output.task") == head.task == "segmentation":
+        pretrained_image.read_masks(outline)
 
 
 def read_activation(outline: Outline) -> None:

@@ -150,6 +150,12 @@ def times(numbers: Any, factor: Any) -> Any:
     return np.multiply(numbers, factor).tolist()
 
 
+def read_masks(outline: Outline) -> None:
+    """Read how logits become masks: interpolated to the picture's size, as transformers' pipeline has it."""
+    origin = "post_process_semantic_segmentation of transformers' image processors"
+    outline.add("output.interpolation", "bilinear", origin)
+
+
 def read_boxes(outline: Outline, config: dict[str, Any]) -> None:
     """Read what the outputs of a detector of transformers are: boxes by their centres, and scores of each label."""
     model, origin = config.get("model_type"), "the outputs of transformers' detectors"

@@ -8,12 +8,13 @@ from typing import Any
 from onnxserve.errors import DefinitionError
 from onnxserve_export.assets import place_of
 from onnxserve_export.sources.pretrained import CONFIG, MODULES, read_object, read_optional, sentence_modules
-from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS, TYPES
+from onnxserve_handlers.inputs.text_tokens import PAD_TOKENS
 
 from .outline import Outline
+from .pretrained_tokenizer import TOKENIZER, TOKENIZER_CONFIG
 
 PROMPTS = "config_sentence_transformers.json"
-TOKENIZER, TOKENIZER_CONFIG, SENTENCES = "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"
+SENTENCES = "sentence_bert_config.json"
 WRITE_TOKENIZER = (
     "write it: AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER); or give one: "
     "--file PATH/tokenizer.json"
@@ -40,7 +41,7 @@ RANK_ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}  # modules of torc
 
 def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any]) -> None:
     """Read limits of texts, and the pooling of a folder that gives vectors; a tokenizer's file is asked for."""
-    tokenizer = outline.files.get(TOKENIZER) or place_of(TOKENIZER, (folder, inner))
+    tokenizer = tokenizer_of(outline, folder, inner)
     if tokenizer is None and not outline.get("assets"):
         outline.ask(
             TOKENIZER, "the folder lacks it, and it makes tokens of texts without transformers", WRITE_TOKENIZER
@@ -51,6 +52,8 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
     outline.ask("input.max_tokens", "the longest text in tokens, which neither the model nor its tokenizer states")
     if tokenizer is not None:
         _read_padding(outline, tokenizer, config)
+    if config.get("summary_type") == "last":
+        outline.add("input.padding_side", "left", f"{CONFIG}: summary_type, the head reads a row's last place")
     names = config.get("id2label")
     labels = {str(label).lower() for label in names.values()} if isinstance(names, dict) else set()
     if is_cross_encoder(config):
@@ -61,12 +64,9 @@ def read_text(outline: Outline, folder: Path, inner: Path, config: dict[str, Any
         _read_pooling(outline, folder, tokenizer)
 
 
-def read_types(outline: Outline, inner: Path) -> None:
-    """Read whether a pair's second text has a type of its own: not where the tokenizer gives the model no types."""
-    document = read_optional(inner / TOKENIZER_CONFIG)
-    names = document.get("model_input_names")
-    if outline.get("input.pairs") and isinstance(names, list) and TYPES not in names:
-        outline.add("input.pair_types", False, f"{TOKENIZER_CONFIG}: model_input_names lack {TYPES}")
+def tokenizer_of(outline: Outline, folder: Path, inner: Path) -> Path | None:
+    """Return the tokenizer's file: the user's own, or the folder's; None where it has none."""
+    return outline.files.get(TOKENIZER) or place_of(TOKENIZER, (folder, inner))
 
 
 def longest_text(inner: Path, config: dict[str, Any]) -> tuple[int, str]:

@@ -78,7 +78,7 @@ def convert(model: Any, matched: Mapping[str, str], outputs: Sequence[str], **op
                 verbose=False,
                 input_names=list(matched),
                 output_names=list(outputs),
-                custom_translation_table=translations(),
+                custom_translation_table={**translations(), torch.ops.aten.rsub.Scalar: reversed_subtraction},
                 **options,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -89,6 +89,21 @@ def silence() -> None:
     """Keep torch's loggers from writing warnings, and the traces of errors that it raises, to the terminal."""
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def reversed_subtraction(subtrahend: Any, number: float, alpha: float = 1) -> Any:
+    """Return the nodes of `number - alpha * subtrahend`; torch 2.13 can't export `1.0 - mask` where masks are integers.
+
+    An integer tensor beside a float becomes torch's default float, as torch promotes them:
+    https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    from onnxscript import opset20 as op  # it is slow to import, and only an export needs it
+
+    if isinstance(number, float) and subtrahend.dtype.is_integer():
+        subtrahend = op.Cast(subtrahend, to=onnx.TensorProto.FLOAT)
+    if alpha != 1:
+        subtrahend = op.Mul(subtrahend, op.CastLike(alpha, subtrahend))
+    return op.Sub(op.CastLike(number, subtrahend), subtrahend)
 
 
 @contextlib.contextmanager

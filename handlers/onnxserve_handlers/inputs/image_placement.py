@@ -99,14 +99,18 @@ class Frame(msgspec.Struct, frozen=True):
         moved = np.asarray(boxes, np.float64) * scales + np.array([self.left, self.top] * 2)
         return np.asarray(np.clip(moved, 0.0, np.array([self.width, self.height] * 2, np.float64)))
 
-    def to_source_mask(self, mask: Array, beyond: int) -> Array:
-        """Return a mask of the graph's pixels, shape (height, width), for each of the picture's pixels.
+    def at_graph_scale(self) -> Frame:
+        """Return the frame of the same picture, scaled as it lies in the graph's."""
+        width, height = max(1, round(self.width / self.x_scale)), max(1, round(self.height / self.y_scale))
+        corner = self.left / self.x_scale, self.top / self.y_scale
+        return Frame(width, height, self.graph_width, self.graph_height, 1.0, 1.0, *corner)
 
-        A pixel gets the value of the one in which its centre lies, and `beyond` where the graph saw nothing of it.
+    def centres_in(self, height: int, width: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return where the centres of the picture's rows and columns lie in an output of the graph, in its pixels.
+
+        An output of another height and width than the graph's picture covers the same. What the graph saw nothing of
+        lies below 0, or at or above the output's size.
         """
-        rows = np.floor((np.arange(self.height) + 0.5 - self.top) / self.y_scale).astype(np.intp)
-        columns = np.floor((np.arange(self.width) + 0.5 - self.left) / self.x_scale).astype(np.intp)
-        height, width = mask.shape
-        seen = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-        values = mask[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]
-        return np.asarray(np.where(seen, values, mask.dtype.type(beyond)))
+        rows = (np.arange(self.height) + 0.5 - self.top) / self.y_scale * (height / self.graph_height)
+        columns = (np.arange(self.width) + 0.5 - self.left) / self.x_scale * (width / self.graph_width)
+        return rows, columns

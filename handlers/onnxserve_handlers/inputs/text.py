@@ -51,6 +51,8 @@ class TextOptions(InputOptions, frozen=True, forbid_unknown_fields=True, kw_only
     By default the export takes those that the model requires, ids and mask if it knows them, and the token types of
     pairs.
     """
+    padding_side: Literal["file", "left", "right"] = "file"
+    """Side of a shorter row on which its padding stands; `file` for what the tokenizer's file says, else the right."""
     batch: Literal["padded", "equal"] = "padded"
     """`equal` for a model that can't tell padding from text: only rows of as many tokens then run together."""
 
@@ -95,7 +97,7 @@ class TextInput(InputHooks):
         """Load the tokenizer without padding and truncation, which depend on the batch and on `truncate`."""
         path, options = str(self.folder / "tokenizer.json"), self.options
         self.tokenizer = Tokenizer.from_file(path)
-        self.padding = Padding.of(self.tokenizer, options.extra.get("pad_id"))
+        self.padding = Padding.of(self.tokenizer, options.extra.get("pad_id"), options.padding_side)
         self.pads_left = self.padding.left
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()

@@ -108,13 +108,14 @@ class Padding(NamedTuple):
     left: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, token: int | None = None) -> Padding:
-        """Return what the tokenizer's file says; `token` overrides its padding token."""
+    def of(cls, tokenizer: Tokenizer, token: int | None = None, side: str = "file") -> Padding:
+        """Return what the tokenizer's file says; `token` and `side` override its padding token and its side."""
         known = tokenizer.padding
         if known is None:
             ids = (tokenizer.token_to_id(name) for name in PAD_TOKENS)
-            return cls(next((number for number in ids if number is not None), 0) if token is None else token)
-        left = str(known["direction"]).lower() == "left"
+            usual = next((number for number in ids if number is not None), 0)
+            return cls(usual if token is None else token, left=side == "left")
+        left = (str(known["direction"]).lower() if side == "file" else side) == "left"
         return cls(int(known["pad_id"]) if token is None else token, int(known["pad_type_id"]), left)
 
     def value(self, tensor: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -14,7 +15,17 @@ from ..inputs.image_placement import Frame, frames
 from ..outputs import Array, Outputs
 from ..signature import Schema, object_schema
 from . import OutputOptions, TaskHooks, field_of, first_output
-from .segmentation_masks import BEYOND, decode_runs, encode_png, mean_overlap, resize, run_lengths
+from .segmentation_masks import (
+    BEYOND,
+    decode_runs,
+    encode_png,
+    in_picture,
+    largest_between,
+    mean_overlap,
+    nearest,
+    resize,
+    run_lengths,
+)
 
 DIGITS = 6  # decimals of a share
 SAME_PIXELS = 0.999  # share of equal pixels of two masks that are the same: float32 rounds differently at borders
@@ -41,6 +52,10 @@ class SegmentationOptions(OutputOptions, frozen=True, forbid_unknown_fields=True
     """Form of a mask: run lengths of each label as COCO counts them, or a PNG file of the labels' numbers in base64."""
     size: Literal["picture", "graph"] = "picture"
     """Size of a mask: the client's picture's or the graph's."""
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+    """How an output gets another size, the picture's: with `nearest`, a pixel has the label of the output's pixel in
+    which its centre lies. With `bilinear`, the numbers of each label are interpolated before the largest decides, as
+    transformers and mmsegmentation do; the graph's size is then its input's."""
 
 
 class Segmentation(TaskHooks):
@@ -61,11 +76,19 @@ class Segmentation(TaskHooks):
 
         Shares are of the pixels that the graph saw, and labels without a pixel have no mask.
         """
-        places = frames(self.origins(rows)) if rows is not None and self.output.size == "picture" else None
-        return [
-            self._prediction(self._in_picture(mask, places[index] if places else None))
-            for index, mask in enumerate(self.masks(outputs))
-        ]
+        return self._answers(outputs, None if rows is None else frames(self.origins(rows)))
+
+    def proof_predictions(self, outputs: Outputs, origins: Sequence[Any] | None) -> list[Any]:
+        """Return the predictions of rows with these origins, for pictures as large as the graph saw them.
+
+        Shares are almost the same, and large pictures of many rows would take long.
+        """
+        places = frames(origins)
+        return self._answers(outputs, places and [frame.at_graph_scale() for frame in places])
+
+    def _answers(self, outputs: Outputs, places: Sequence[Frame] | None) -> list[Any]:
+        own = places if self.output.size == "picture" else None
+        return [self._prediction(mask) for mask in self.masks(outputs, own)]
 
     def _prediction(self, mask: Array) -> dict[str, Any]:
         labels = self.output.labels
@@ -135,6 +158,8 @@ class Segmentation(TaskHooks):
         fits = len(shape) == 2 or (len(shape) == 3 and shape[-1 if spec.channels_last else 0] in planes)
         if not fits:
             return f"the first output has shape {shape} a row for {len(spec.labels)} labels by pixel"
+        if len(shape) == 2 and spec.interpolation == "bilinear":
+            return "the first output has labels' numbers, which can't be interpolated: interpolation must be nearest"
         return self._number_fault(first_output(outputs)) if len(shape) == 2 else ""
 
     def _number_fault(self, numbers: Array) -> str:
@@ -156,12 +181,9 @@ class Segmentation(TaskHooks):
         They are compared in the picture where rows are pictures. A label is a list of label numbers by pixel, 255 for
         those that count for nothing, or run lengths by label.
         """
-        places, scores = frames(origins), []
-        for index, (mask, label) in enumerate(zip(self.masks(outputs), labels, strict=True)):
-            own = self._in_picture(mask, places[index] if places else None)
-            truth = resize(self._truth(label), *own.shape)
-            scores.append(mean_overlap(own, truth, len(self.output.labels)))
-        return np.array(scores, np.float64)
+        masks = zip(self.masks(outputs, frames(origins)), map(self._truth, labels), strict=True)
+        count = len(self.output.labels)
+        return np.array([mean_overlap(own, resize(truth, *own.shape), count) for own, truth in masks], np.float64)
 
     def agreement(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.float64]:
         """Return the mean overlap of each row's mask with the source's, shape (rows,)."""
@@ -170,21 +192,39 @@ class Segmentation(TaskHooks):
 
     def changes(self, outputs: Outputs, reference: Outputs) -> npt.NDArray[np.bool_]:
         """Return where more than one pixel in a thousand has another label, shape (rows,)."""
-        equal = self.masks(outputs) == self.masks(reference)
-        return np.asarray(equal.reshape(len(equal), -1).mean(axis=1) < SAME_PIXELS)
+        pairs = zip(self.masks(outputs), self.masks(reference), strict=True)
+        return np.array([np.mean(own == source) < SAME_PIXELS for own, source in pairs], bool)
 
-    def masks(self, outputs: Outputs) -> npt.NDArray[np.uint8]:
-        """Return the label numbers of each row's pixels, shape (rows, height, width)."""
-        first, spec = first_output(outputs), self.output
-        if first.ndim == 3:
-            return np.clip(np.round(first), 0, BEYOND).astype(np.uint8)
-        planes = np.moveaxis(first, -1, 1) if spec.channels_last else first
-        if planes.shape[1] == 1:
-            return np.asarray(planes[:, 0] > spec.threshold, np.uint8)
-        return np.asarray(planes.argmax(axis=1), np.uint8)
+    def masks(self, outputs: Outputs, places: Sequence[Frame] | None = None) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield each row's label numbers by pixel of its picture, whose place is known, else of the graph's picture.
 
-    def _in_picture(self, mask: Array, frame: Frame | None) -> Array:
-        return mask if frame is None else frame.to_source_mask(mask, BEYOND)
+        With `nearest`, the size of the latter is the output's. Masks of pictures are large: one is made at a time.
+        """
+        for index, output in enumerate(first_output(outputs)):
+            yield self._mask(output, places[index] if places else None)
+
+    def _mask(self, output: Array, frame: Frame | None) -> npt.NDArray[np.uint8]:
+        if self.output.interpolation == "bilinear":
+            planes = self._planes(output)
+            return in_picture(partial(largest_between, planes), planes.shape[1:], frame or self._graph_frame(planes))
+        if output.ndim == 2:
+            mask = np.clip(np.round(output), 0, BEYOND).astype(np.uint8)
+        else:
+            mask = self._planes(output).argmax(axis=0).astype(np.uint8)
+        return mask if frame is None else in_picture(partial(nearest, mask), mask.shape, frame)
+
+    def _graph_frame(self, planes: Array) -> Frame:
+        """Return the frame of a picture of the graph's own size: its input's, or the output's for no picture."""
+        height, width = (getattr(self.signature.input, side, None) for side in ("height", "width"))
+        size = (width, height) if width and height else planes.shape[:0:-1]
+        return Frame(*size, *size, 1.0, 1.0)
+
+    def _planes(self, output: Array) -> Array:
+        """Return numbers of which the largest decides, shape (labels, height, width)."""
+        planes = np.moveaxis(output, -1, 0) if self.output.channels_last else output
+        if len(planes) > 1:
+            return planes
+        return np.concatenate([np.full_like(planes, self.output.threshold), planes])
 
     def _truth(self, label: Any) -> npt.NDArray[np.uint8]:
         """Return a row's label as a mask."""

@@ -1,18 +1,21 @@
-"""Masks: label numbers by pixel, as run lengths or as a PNG file, and how alike two of them are."""
+"""Masks: label numbers by pixel, between a graph's pixels, as run lengths or as a PNG file; how alike two are."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..inputs.image_placement import Frame
+
 Array = npt.NDArray[Any]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BEYOND = 255  # the number of pixels that the graph didn't see, or that count for nothing
+BLOCK = 2**16  # numbers that are interpolated at once: they stay in the processor's cache
 
 
 def run_lengths(mask: Array) -> dict[int, list[int]]:
@@ -83,3 +86,68 @@ def resize(mask: Array, height: int, width: int) -> Array:
     rows = (np.arange(height) * 2 + 1) * mask.shape[0] // (2 * height)
     columns = (np.arange(width) * 2 + 1) * mask.shape[1] // (2 * width)
     return np.asarray(mask[rows[:, None], columns])
+
+
+def in_picture(numbers: Callable[[Array, Array], Array], size: tuple[int, ...], frame: Frame) -> npt.NDArray[np.uint8]:
+    """Return the number of each of a picture's pixels, shape (height, width); BEYOND where the graph saw nothing.
+
+    `numbers` takes places of rows and columns in an output of `size` (height, width), in its pixels, whose edges are
+    at whole numbers.
+    """
+    mask = np.full((frame.height, frame.width), BEYOND, np.uint8)
+    rows, columns = frame.centres_in(size[0], size[1])
+    seen = [slice(*np.searchsorted(places, [0, end])) for places, end in zip((rows, columns), size, strict=True)]
+    mask[seen[0], seen[1]] = numbers(rows[seen[0]], columns[seen[1]])
+    return mask
+
+
+def nearest(mask: Array, rows: Array, columns: Array) -> Array:
+    """Return the number of the pixel of a mask in which each place lies, shape (rows, columns)."""
+    return np.asarray(mask[rows.astype(np.intp)][:, columns.astype(np.intp)])
+
+
+def largest_between(planes: Array, rows: Array, columns: Array) -> npt.NDArray[np.uint8]:
+    """Return the number of the plane that is largest at each place, shape (rows, columns).
+
+    `planes` have the shape (planes, height, width), and places are in their pixels, whose edges are at whole numbers.
+    Numbers between the pixels' centres are interpolated as torch's `interpolate(mode="bilinear", align_corners=False)`
+    does. A plane that is largest at all four centres around a place is the largest there too, since the weights are
+    not negative: so only places between centres of several labels are computed.
+    """
+    pixels = np.ascontiguousarray(np.moveaxis(planes, 0, -1), np.float32)
+    height, width, count = pixels.shape
+    largest = pixels.argmax(axis=-1).astype(np.uint8)
+    top, down = _centres_before(rows, height)
+    left, right_share = _centres_before(columns, width)
+    right = np.minimum(left + 1, width - 1)
+    mixed, mask = _mixed_cells(largest), largest[top][:, left]
+    step = max(1, BLOCK // count)
+    for row in np.flatnonzero(mixed.any(axis=1)):
+        places = np.flatnonzero(mixed[row, left])
+        lines = np.arange(*np.searchsorted(top, [row, row + 1]))
+        for part in (places[start : start + step] for start in range(0, len(places), step)):
+            share = right_share[part, None]
+            upper, lower = (
+                line[left[part]] * (1 - share) + line[right[part]] * share
+                for line in (pixels[row], pixels[min(row + 1, height - 1)])
+            )
+            for line in lines:
+                mask[line, part] = (upper * (1 - down[line]) + lower * down[line]).argmax(axis=1)
+    return mask
+
+
+def _centres_before(places: Array, size: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Return the pixel whose centre lies before each place, and how far it is to the next centre, from 0 to 1."""
+    inside = np.clip(places - 0.5, 0, size - 1)
+    before = inside.astype(np.intp)
+    return before, (inside - before).astype(np.float32)
+
+
+def _mixed_cells(numbers: Array) -> npt.NDArray[np.bool_]:
+    """Return where a pixel, the next in its row, and both below them aren't all equal, shape (height, width)."""
+    mixed = np.zeros(numbers.shape, bool)
+    mixed[:-1] |= numbers[:-1] != numbers[1:]
+    across = numbers[:, :-1] != numbers[:, 1:]
+    mixed[:, :-1] |= across
+    mixed[:-1, :-1] |= across[1:]
+    return mixed

@@ -151,3 +151,8 @@ def test_a_handler_of_the_users_own_is_opened_once_for_all_candidates(tmp_path, 
     ).replace("import numpy as np", "import os\n\nimport numpy as np")
     export_model(with_handler(tmp_path / "models", code), tmp_path / "store", STEPS, lambda _: None)
     assert opened.read_text().split().count(str(os.getpid())) == 1
+
+
+def test_hooks_of_the_proof_know_the_options_of_the_rows(tmp_path):
+    definition = read_definition(new_model("table", "circle", tmp_path))
+    assert served_task(definition, tmp_path).signature.input == definition.input

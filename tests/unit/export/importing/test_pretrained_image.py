@@ -108,3 +108,9 @@ def test_an_efficientnet_divides_by_its_deviations_twice(tmp_path):
     facts = fields(image_outline(tmp_path, VIT | {"image_processor_type": "EfficientNetImageProcessor"}), "input")
     assert facts["std"] == pytest.approx([0.04, 0.04, 0.04])
     assert facts["mean"] == VIT["image_mean"]
+
+
+def test_logits_of_pixels_are_interpolated_to_the_picture_as_transformers_does(tmp_path):
+    config = LABELS | {"architectures": ["SegformerForSemanticSegmentation"]}
+    outline = outline_of(write_pretrained(tmp_path, config, preprocessor_config=VIT))
+    assert fields(outline, "output") == {"task": "segmentation", "labels": ["bad", "good"], "interpolation": "bilinear"}

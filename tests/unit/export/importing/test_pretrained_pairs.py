@@ -1,6 +1,5 @@
 """Pairs of texts of a folder of transformers: the types of their tokens."""
 
-import json
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from onnxserve_handlers.inputs.text_tokens import TENSORS, TYPES
 from onnxserve_handlers.tasks import Hooks
 from tests.helpers.fakes import signature
 from tests.helpers.pretrained import save_bert
+from tests.helpers.tokenizer_files import vocabulary_of
 
 
 class Texts(TextInput, Hooks):
@@ -24,8 +24,8 @@ def test_a_pair_has_the_types_that_transformers_gives_the_model(tmp_path, names)
     transformers = pytest.importorskip("transformers")
     stated = {"sentence_transformers": {"version": "5.1.0"}}
     module = save_bert(transformers, "BertForSequenceClassification", tmp_path, num_labels=1, **stated)
-    settings: dict[str, Any] = {"tokenizer_class": "BertTokenizer"} | ({"model_input_names": names} if names else {})
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    stated_names: dict[str, Any] = {"model_input_names": names} if names else {}
+    transformers.BertTokenizer(vocab=vocabulary_of(("good", "bad", "film")), **stated_names).save_pretrained(tmp_path)
     encoded = transformers.AutoTokenizer.from_pretrained(tmp_path)("good film", "bad film", return_tensors="pt")
     hooks = Texts()
     outline = Outline("folder", {})

@@ -64,6 +64,23 @@ def test_a_module_with_a_mapping_of_outputs_keeps_their_names_ranks_and_free_axe
     assert model.module(torch.zeros(1, 1).long(), torch.ones(1, 1).long()).keys() >= {"states"}  # it is as it was
 
 
+class Reversed(torch.nn.Module):
+    """Subtracts tensors of integers from numbers, as masks are in modules of transformers."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            "left_out": 1.0 - attention_mask,
+            "whole": 1 - attention_mask,
+            "scaled": torch.rsub(input_ids, 0.5, alpha=3),
+            "own": 2.0 - input_ids.float(),
+        }
+
+
+def test_a_number_less_a_tensor_of_integers_has_the_type_that_torch_gives_it(tmp_path):
+    model = TorchModule(Reversed(), ["left_out", "whole", "scaled", "own"])
+    check_graph(model, tokens(3, 5), SEQUENCE, [tokens(1, 9), tokens(4, 2)], tmp_path)
+
+
 class Recurrent(torch.nn.Module):
     def __init__(
         self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN], *, batch_first: bool = True, **options: Any

@@ -24,23 +24,15 @@ def test_boxes_go_back_to_the_picture_and_end_at_its_edges():
     assert BARS.to_source_pixels(np.array([[0, 5, 20, 15]])).tolist() == [[0, 0, 200, 100]]
 
 
-def test_a_mask_gets_the_pictures_size_and_keeps_its_shares():
-    mask = np.zeros((20, 20), np.uint8)
-    mask[:, 10:] = 1
-    stretched = STRETCHED.to_source_mask(mask, 255)
-    assert stretched.shape == (100, 200)
-    assert stretched[:, :100].max() == 0
-    assert stretched[:, 100:].min() == 1
-    barred = BARS.to_source_mask(np.repeat(np.arange(20, dtype=np.uint8)[:, None], 20, axis=1), 255)
-    assert barred[[0, -1], 0].tolist() == [5, 14]
-
-
-def test_pixels_that_the_graph_did_not_see_are_marked():
-    cut = Frame(40, 20, 20, 20, 1.0, 1.0, 10.0, 0.0)  # the middle of the picture
-    mask = cut.to_source_mask(np.ones((20, 20), np.uint8), 255)
-    assert (mask[:, :10] == 255).all()
-    assert (mask[:, 10:30] == 1).all()
-    assert (mask[:, 30:] == 255).all()
+def test_centres_of_the_pictures_pixels_are_found_in_an_output_of_any_size():
+    rows, columns = STRETCHED.centres_in(20, 20)
+    assert (rows[:2].tolist(), rows[-1]) == ([0.1, 0.3], pytest.approx(19.9))
+    assert (columns[:2].tolist(), columns[-1]) == ([0.05, 0.15], pytest.approx(19.95))
+    half, quarter = STRETCHED.centres_in(10, 5)
+    np.testing.assert_allclose(half, rows / 2)
+    np.testing.assert_allclose(quarter, columns / 4)
+    barred, _ = BARS.centres_in(20, 20)
+    assert (barred[0], barred[-1]) == (pytest.approx(5.05), pytest.approx(14.95))
 
 
 def test_frames_are_read_from_json_and_other_origins_are_none():

@@ -138,6 +138,14 @@ def test_padding_stands_on_the_side_that_the_tokenizers_file_says(opened):
     assert tensors["attention_mask"].tolist() == [[0, 1, 1, 1], [1, 1, 1, 1]]
 
 
+@pytest.mark.parametrize(("padding", "side"), [("right", "left"), ("left", "left"), ("left", "right")])
+def test_a_stated_side_of_padding_goes_before_that_of_the_file(opened, padding, side):
+    hooks = opened(padding=padding, padding_side=side)
+    ids = hooks.tensors([hooks.check(text, "x") for text in ("good", "good film")])["input_ids"].tolist()
+    assert ids[0] == ([PAD, CLS, GOOD, SEP] if side == "left" else [CLS, GOOD, SEP, PAD])
+    assert hooks.pads_left is (side == "left")
+
+
 def test_words_are_rows_of_a_task_that_asks_for_places(opened):
     hooks = opened(TextWithOffsets)
     text, words = hooks.check_all(["Adaline lives  in Paris", ["Adaline", "lives", "in", "Paris"]], range(2))

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from onnxserve_handlers.handler import Handler
 from onnxserve_handlers.inputs.image import ImageInput, ImageOptions, ImageRow
 from onnxserve_handlers.inputs.image_placement import Frame
 from onnxserve_handlers.outputs import Outputs
-from onnxserve_handlers.registry import task_for
+from onnxserve_handlers.registry import task_alone, task_for
 from onnxserve_handlers.signature import Signature
 from onnxserve_handlers.tasks.segmentation import Segmentation, SegmentationOptions
 
@@ -74,6 +75,74 @@ def test_a_mask_has_the_size_of_the_picture_or_of_the_graph():
         assert (np.asarray(image)[::5, ::10] == MASK).all()
     with Image.open(io.BytesIO(b64decode(answer(size="graph")["png"]))) as image:
         assert (np.asarray(image) == MASK).all()
+
+
+LOGITS = np.random.default_rng(5).normal(size=(1, 2, 4, 6)).astype(np.float32)
+
+
+def scaled_up(height: int, width: int) -> Any:
+    """The labels that transformers' post_process_semantic_segmentation gives for LOGITS."""
+    logits = torch.nn.functional.interpolate(
+        torch.from_numpy(LOGITS), (height, width), mode="bilinear", align_corners=False
+    )
+    return logits[0].argmax(dim=0).numpy()
+
+
+def interpolating(**options: Any) -> Any:
+    """The task for pictures of 16 x 24 pixels, whose logits have a quarter of the sides."""
+    output = SegmentationOptions(labels=LABELS, interpolation="bilinear", **options)
+    rows = ImageOptions(height=16, width=24)
+    return task_alone("segmentation", Signature("", "", "", "", rows, output, (), (), 1))
+
+
+@pytest.mark.parametrize("size", [(90, 31), (16, 24), (3, 5)])
+def test_interpolated_logits_are_decided_at_the_pictures_size(size):
+    height, width = size
+    task, origin = interpolating(mask="png"), Frame(width, height, 24, 16, width / 24, height / 16)
+    task.origins = lambda rows: [origin for _ in rows]
+    [prediction] = task.predictions(Outputs(logits=LOGITS), [None])
+    with Image.open(io.BytesIO(b64decode(prediction["png"]))) as image:
+        np.testing.assert_array_equal(np.asarray(image), scaled_up(height, width))
+    assert prediction["shares"]["tree"] == pytest.approx(scaled_up(height, width).mean(), abs=1e-6)
+    assert interpolating().quality(Outputs(logits=LOGITS), [scaled_up(height, width).tolist()], [origin]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "logits"),
+    [
+        ({}, LOGITS),
+        ({"size": "graph"}, LOGITS),
+        ({"channels_last": True}, LOGITS.transpose(0, 2, 3, 1)),
+        ({"threshold": 0.0}, LOGITS[:, 1:] - LOGITS[:, :1]),
+        ({"threshold": 3.0}, LOGITS[:, 1:] - LOGITS[:, :1] + 3),
+    ],
+)
+def test_interpolated_logits_without_a_picture_are_decided_at_the_size_of_the_graphs_input(options, logits):
+    [mask] = interpolating(**options).masks(Outputs(logits=logits))
+    np.testing.assert_array_equal(mask, scaled_up(16, 24))
+
+
+def test_the_proof_sees_pixels_that_change_between_the_outputs_own():
+    moved = LOGITS + np.where(LOGITS.argmax(axis=1, keepdims=True) == [[[[0]], [[1]]]], 1, 0).astype(np.float32)
+    outputs, reference = Outputs(logits=moved), Outputs(logits=LOGITS)
+    assert segmentation().agreement(outputs, reference) == [1]  # each output pixel keeps its label
+    assert not segmentation().changes(outputs, reference).any()
+    assert interpolating().agreement(outputs, reference)[0] < 1
+    assert interpolating().changes(outputs, reference).all()
+
+
+def test_the_profile_has_the_shares_of_the_picture_without_bars():
+    rows = np.repeat([[0], [1], [1], [0]], 3, axis=1)[None]  # the picture lies in the middle two
+    barred = Frame(30, 20, 3, 4, 10.0, 10.0, 0.0, -10.0)
+    [prediction] = segmentation().proof_predictions(Outputs(mask=rows), [barred])
+    assert prediction == {"shares": {"ground": 0, "tree": 1}, "masks": {"tree": {"size": [2, 3], "counts": [0, 6]}}}
+    [prediction] = interpolating().proof_predictions(Outputs(logits=LOGITS), [Frame(90, 31, 24, 16, 90 / 24, 31 / 16)])
+    assert prediction["shares"]["tree"] == pytest.approx(scaled_up(16, 24).mean(), abs=1e-6)
+
+
+def test_label_numbers_that_are_to_be_interpolated_are_refused():
+    assert "can't be interpolated" in interpolating().outputs_fault(Outputs(mask=MASK[None].astype(np.int64)))
+    assert interpolating().outputs_fault(Outputs(logits=LOGITS)) == ""
 
 
 def test_quality_is_the_mean_overlap_with_lists_or_runs():

@@ -1,4 +1,4 @@
-"""Masks: run lengths as COCO counts them, PNG files that others read, and overlaps worked out by hand."""
+"""Masks: places in pictures, run lengths as COCO counts them, PNG files, and overlaps worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from onnxserve_handlers.tasks.segmentation_masks import decode_runs, encode_png, mean_overlap, resize, run_lengths
+from onnxserve_handlers.inputs.image_placement import Frame
+from onnxserve_handlers.tasks import segmentation_masks
+from onnxserve_handlers.tasks.segmentation_masks import (
+    decode_runs,
+    encode_png,
+    in_picture,
+    largest_between,
+    mean_overlap,
+    nearest,
+    resize,
+    run_lengths,
+)
 
 MASKS = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
 
@@ -60,3 +72,39 @@ def test_a_mask_of_another_size_takes_the_nearest_pixels():
     mask = np.array([[0, 1], [2, 3]], np.uint8)
     assert resize(mask, 4, 4)[::2, ::2].tolist() == mask.tolist()
     assert resize(resize(mask, 6, 6), 2, 2).tolist() == mask.tolist()
+
+
+def centres(size: int, target: int) -> np.ndarray:
+    return (np.arange(target) + 0.5) * size / target
+
+
+@pytest.mark.parametrize("target", [(128, 192), (37, 100), (32, 48), (5, 7), (1, 1), (300, 20)])
+@pytest.mark.parametrize("grid", [4, 32], ids=["smooth", "noise"])
+@pytest.mark.parametrize("block", [2**16, 40])
+def test_the_largest_between_pixels_is_that_of_torchs_interpolation(target, grid, block, monkeypatch):
+    monkeypatch.setattr(segmentation_masks, "BLOCK", block)
+    numbers = torch.from_numpy(np.random.default_rng(7).normal(size=(1, 9, grid, grid)).astype(np.float32))
+    planes = torch.nn.functional.interpolate(numbers, (32, 48), mode="bicubic")
+    scaled = torch.nn.functional.interpolate(planes, target, mode="bilinear", align_corners=False)
+    mask = largest_between(planes[0].numpy(), centres(32, target[0]), centres(48, target[1]))
+    np.testing.assert_array_equal(mask, scaled[0].argmax(dim=0).numpy())
+
+
+def test_one_pixel_is_the_largest_everywhere_and_none_give_none():
+    planes = np.array([0.0, 2.0, 1.0], np.float32).reshape(3, 1, 1)
+    assert largest_between(planes, centres(1, 2), centres(1, 3)).tolist() == [[1] * 3] * 2
+    assert largest_between(planes, np.zeros(0), centres(1, 3)).shape == (0, 3)
+
+
+def test_a_mask_smaller_than_the_graphs_picture_covers_the_whole_picture():
+    mask = np.array([[0, 1], [2, 3]], np.uint8)
+    stretched = in_picture(lambda rows, columns: nearest(mask, rows, columns), (2, 2), Frame(8, 6, 4, 4, 2.0, 1.5))
+    np.testing.assert_array_equal(stretched, np.kron(mask, np.ones((3, 4), np.uint8)))
+
+
+def test_pixels_that_the_graph_did_not_see_are_marked():
+    cut = Frame(40, 20, 20, 20, 1.0, 1.0, 10.0, 0.0)  # the middle of the picture
+    mask = in_picture(lambda rows, columns: np.ones((len(rows), len(columns)), np.uint8), (10, 10), cut)
+    assert (mask[:, :10] == 255).all()
+    assert (mask[:, 10:30] == 1).all()
+    assert (mask[:, 30:] == 255).all()
