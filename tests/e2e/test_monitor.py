@@ -35,6 +35,7 @@ from onnxserve.torchserve import Management, Settings, free_ports
 from tests.helpers import plain_http
 from tests.helpers.blocking_model import CAPACITY, gate_of, write_archive
 from tests.helpers.interrupted import interrupt
+from tests.helpers.serving import serving, settings_in
 from tests.helpers.torchserve import ROOT, Running
 
 RULES = ROOT / "deploy" / "prometheus"
@@ -43,7 +44,6 @@ NAME = re.compile(r"\bonnxserve_\w+")
 LAUNCHER = ("WARNING:", "Warning:", "Picked up ", "NOTE: Picked up ", "nvidia-smi not", "Model server st")
 # Made by Prometheus of a histogram's or counter's own name.
 PARTS = ("_bucket", "_sum", "_count", "_total")
-READY_S = 150
 WAIT_S = 180
 
 
@@ -76,28 +76,9 @@ class Seen:
 def seen(archive, tmp_path_factory) -> Iterator[Seen]:
     """What `onnxserve serve` starts, with everything watched."""
     folder = tmp_path_factory.mktemp("seen")
-    port, metrics = free_ports(2)
-    traffic = folder / "gateway.toml"
-    traffic.write_text(
-        f"[listen]\nport = {port}\nmetrics_port = {metrics}\n[predictions]\npercent = 100.0\nredact = ['y']\n"
-    )
-    (folder / "store").mkdir()
-    shutil.copy(archive, folder / "store")
-    settings = Settings(ROOT / "config.properties", folder / "store", folder / "state", gateway_file=traffic)
-    places = ["--store", str(settings.store), "--state", str(settings.state), "--gateway-file", str(traffic)]
-    command = [sys.executable, "-m", "onnxserve", "serve", *places, "--warm-up", "0"]
-    output = folder / "serve.out"
-    with output.open("wb") as stream:
-        process = subprocess.Popen(bound(command, signal.SIGTERM), cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + READY_S
-        while "ready on" not in output.read_text():
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.2)
-        yield Seen(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}", settings, process.pid)
-    finally:
-        interrupt(process)
+    settings = settings_in(folder, [archive], "[predictions]\npercent = 100.0\nredact = ['y']\n")
+    with serving(settings, folder, "--warm-up", "0") as server:
+        yield Seen(server.url, server.console, settings, server.process.pid)
 
 
 def counted(text: str, name: str, **labels: str) -> float:

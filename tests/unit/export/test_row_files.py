@@ -17,12 +17,10 @@ from onnxserve.definition import Definition, RowsSection, read_definition
 from onnxserve.errors import DefinitionError
 from onnxserve.scaffold import new_model
 from onnxserve_export.export_state import ExportState
-from onnxserve_export.row_columns import Wanted, choose_columns
 from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
-from onnxserve_handlers.registry import task as task_class
 from onnxserve_handlers.tasks import OutputOptions
 
 
@@ -249,16 +247,6 @@ def test_a_text_among_several_columns_has_to_be_named(text, tmp_path):
     assert """--set 'rows.input=["title", "body"]' --set input.pairs=true""" in refusal.value.fix
 
 
-def test_columns_of_a_model_that_knows_no_names_are_named_by_an_import():
-    wanted = Wanted((), ("label",), ("x0", "x1"), numeric=True, kind="table")
-    with pytest.raises(DefinitionError, match="missing columns: x0, x1") as refusal:
-        choose_columns(("width", "full height", "label"), wanted, "rows.csv")
-    assert "so import it with --columns 'width,full height'; or name a column of the file" in refusal.value.fix
-    with pytest.raises(DefinitionError, match="several columns may be the input") as refusal:
-        choose_columns(("a", "b", "label"), Wanted((), ("label",), (), numeric=False, kind="tensors"), "rows.csv")
-    assert refusal.value.fix.endswith("import the model with --columns a,b")
-
-
 def test_where_no_column_has_the_name_of_a_label_both_are_to_be_named(text, tmp_path):
     (tmp_path / "rows.csv").write_text("review,stars\na,praise\n")
     with pytest.raises(DefinitionError, match="several columns may be the input: review, stars") as refusal:
@@ -272,43 +260,3 @@ def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(table, tmp_p
     with pytest.raises(DefinitionError, match="unknown kind of file") as refusal:
         rows_of(tmp_path / "rows.xlsx", table)
     assert "Parquet" in refusal.value.fix
-
-
-def test_images_and_sounds_of_class_folders_have_its_name_as_label(text, tmp_path):
-    first, second = sorted(text.labels)
-    for name in (f"{first}/a.png", f"{second}/b.png", f"{second}/README.md", f"{first}/.hidden.png"):
-        path = tmp_path / "pictures" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
-    expected = [(f"{first}/a.png".encode(), first), (f"{second}/b.png".encode(), second)]
-    assert rows_of(tmp_path / "pictures", text) == expected
-    assert rows_of(tmp_path / "pictures" / "*" / "[ab].png", text) == expected
-    (tmp_path / "sounds").mkdir()
-    (tmp_path / "sounds" / "a.wav").write_bytes(b"RIFF")
-    assert rows_of(tmp_path / "sounds", text) == [(b"RIFF", None)]
-
-
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
-def test_folders_are_no_labels_of_boxes_and_masks(text, tmp_path, task):
-    (tmp_path / "pictures" / "cat").mkdir(parents=True)
-    (tmp_path / "pictures" / "cat" / "a.png").write_bytes(b"")
-    definition = msgspec.structs.replace(text, output=task_class(task).output_options(labels=("cat",)))
-    with pytest.raises(DefinitionError, match=f"taken for labels, which {task} has none of") as refusal:
-        rows_of(tmp_path / "pictures", definition)
-    assert "move the files into one folder" in refusal.value.fix
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("{label}/a.png", "b.png"), "1 of 2 files lie beside the class folders, such as b.png"),
-        (("{label}/a.png", "neutral/b.png"), "folders neutral are not among `labels`"),
-    ],
-)
-def test_folders_that_are_no_classes_are_refused(text, tmp_path, names, message):
-    for name in names:
-        path = tmp_path / "pictures" / name.format(label=text.labels[0])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    with pytest.raises(DefinitionError, match=message):
-        rows_of(tmp_path / "pictures", text)
