@@ -22,7 +22,7 @@ import onnx
 from .batches import Batches
 from .export_state import ExportState
 from .graph_file import weight_files
-from .int8 import Types, quantise_nodes, weighted_nodes
+from .int8 import Types, products_of_weights, quantise_nodes
 from .resting_threads import resting_threads
 
 TELEMETRY = "openvino_telemetry"  # the package by which NNCF tells Intel what it does; it goes without
@@ -47,7 +47,7 @@ def quantise_fitted(state: ExportState, source: Path, target: Path, nodes: list[
     Its weights and biases are fitted to that before, unless NNCF can't take the graph.
     """
     fitted = target.with_suffix(".fitted.onnx")
-    names = {node.name for node in weighted_nodes(onnx.load(source, load_external_data=False))}
+    names = products_of_weights(onnx.load(source, load_external_data=False).graph)
     try:
         fit_graph(source, fitted, state.groups.calibrate, sorted(names.difference(nodes)))
     except NotFitted as error:

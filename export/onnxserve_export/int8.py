@@ -79,6 +79,18 @@ def weighted_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     ]
 
 
+def products_of_weights(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of products that read a weight, or what other nodes make of weights alone."""
+    constant = {tensor.name for tensor in graph.initializer}
+    names = set[str]()
+    for node in graph.node:
+        if node.op_type in STATIC_OPS and not constant.isdisjoint(node.input[:2]):
+            names.add(node.name)
+        elif node.op_type == "Constant" or (node.input and constant.issuperset(filter(None, node.input))):
+            constant.update(node.output)
+    return names
+
+
 def excluded_nodes(proto: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
     """Return the names of quantisable nodes whose own name, or a weight's, matches one of the globs."""
     return [

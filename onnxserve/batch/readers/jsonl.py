@@ -13,7 +13,7 @@ from onnxserve.batch.chunk import Chunk, Fault
 from onnxserve.batch.part import Cut, Part, Selection, Source
 from onnxserve.batch.text_stream import TextStream
 
-from .lines import NOT_TEXT, TOO_LONG, Block, Record, blocks, skip_empty, text_of
+from .lines import TOO_LONG, Block, Record, blocks, skip_empty, text_of
 from .runs import Group, Run, Singles, cuts, groups, lines_of
 
 BOM = b"\xef\xbb\xbf"
@@ -93,8 +93,6 @@ def _document(record: Record) -> Any:
         return _decode(record.text.removeprefix(BOM) if record.start == 0 else record.text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(Fault("undecodable_body", f"not JSON: {error}")) from error
-    except UnicodeDecodeError as error:
-        raise Unreadable(NOT_TEXT) from error
 
 
 def _instance(document: Any, selection: Selection) -> Any:
@@ -102,6 +100,9 @@ def _instance(document: Any, selection: Selection) -> Any:
     if not isinstance(document, dict):
         return document
     missing = [name for name in selection.columns.values() if name not in document and name not in selection.optional]
+    is_table = selection.numbers or bool(selection.types)
+    if is_table and document and len(missing) == len(selection.columns):
+        return document  # a row as a request has it, say {"row": [1, 2]}; the handler says what is wrong with others
     if missing:
         raise Unreadable(Fault("invalid_row", f"missing columns {missing[:5]}"))
     if selection.numbers:

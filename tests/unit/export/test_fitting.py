@@ -95,6 +95,31 @@ def test_nodes_that_stay_in_float_keep_their_bias(products, calibrate, tmp_path)
     np.testing.assert_array_equal(run(fitted, calibrate), run(products, calibrate))
 
 
+@pytest.mark.parametrize("move", ["Transpose", "Identity"])
+def test_a_product_of_what_other_nodes_make_of_a_weight_stays_in_float_and_keeps_its_bias(move, tmp_path):
+    draws = np.random.default_rng(3)
+    wide = draws.normal(size=(8, 8))
+    wide[:, 3] *= 30
+    nodes = [
+        helper.make_node(move, ["wide"], ["moved"], name="move"),
+        helper.make_node("MatMul", ["x", "moved"], ["sums"], name="product"),
+        helper.make_node("Add", ["sums", "bias"], ["biased"], name="add"),
+        helper.make_node("MatMul", ["biased", "narrow"], ["y"], name="quantised"),
+    ]
+    weights = [tensor("wide", wide), tensor("bias", draws.normal(size=8)), tensor("narrow", draws.normal(size=(8, 2)))]
+    graph = helper.make_graph(nodes, "g", [value("x", "batch", 8)], [value("y", "batch", 2)], weights)
+    source, target = tmp_path / "source.onnx", tmp_path / "int8.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), source)
+    rows = write_batches([{"x": draws.normal(size=(16, 8)).astype(np.float32)}] * 2, tmp_path / "rows.npz")
+    serve = SimpleNamespace(provider="auto")
+    state: Any = SimpleNamespace(groups=SimpleNamespace(calibrate=rows), definition=SimpleNamespace(serve=serve))
+    note = quantise_fitted(state, source, target, ["quantised"], types_for(["avx512_vnni"]))
+    assert note.endswith("fitted by NNCF")
+    assert measure_fusion(target) == Fusion(1, 1)
+    [bias] = [weight for weight in onnx.load(target).graph.initializer if weight.name == "bias"]
+    np.testing.assert_array_equal(numpy_helper.to_array(bias), numpy_helper.to_array(weights[1]))
+
+
 def test_operators_that_are_never_in_8_bits_keep_their_bias(tmp_path):
     draws = np.random.default_rng(2)
     weights = [tensor("weight", draws.normal(size=(2, 3, 3, 3))), tensor("bias", draws.normal(size=3))]

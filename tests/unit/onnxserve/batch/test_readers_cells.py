@@ -125,3 +125,19 @@ def test_an_empty_field_of_a_csv_is_null_where_the_column_takes_it(tmp_path):
     [source] = find_sources([str(path)]).files
     [chunk] = chunks(source, texts)
     assert chunk.values == [{"x": None, "y": "2"}, {"x": "1", "y": ""}, {"x": "3", "y": "4"}]
+
+
+@pytest.mark.parametrize("types", [{}, {"x": "number", "y": "category"}])
+def test_a_line_of_json_without_the_models_columns_is_a_row_as_a_request_has_it(tmp_path, types):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"row": [1, 2]}\n[3, 4]\n{"x": 5}\n{}\n{"x": 6, "y": 7, "more": 8}\n')
+    [source] = find_sources([str(path)]).files
+    selection = Selection({"x": "x", "y": "y"}, numbers=not types, types=types)
+    [chunk] = chunks(source, selection)
+    values = list(chunk.values or ())
+    assert values[:2] == [{"row": [1, 2]}, [3, 4]]
+    assert values[2:] == [{"x": 6, "y": 7} if types else [6, 7]]
+    assert {place: fault.reason for place, fault in chunk.faults.items()} == {
+        2: "missing columns ['y']",
+        3: "missing columns ['x', 'y']",
+    }

@@ -42,7 +42,7 @@ class Convolutions(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.hardswish(self.depthwise(functional.relu6(self.grouped(x))))
-        return self.head(torch.relu(self.pointwise(x)).mean((2, 3)))
+        return self.head(torch.relu(self.pointwise(x)).mean((2, 3)))  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
             state = self.norm(state + self.mixed(weights @ value))
             state = self.norm(state + self.narrow(functional.gelu(self.wide(state))))
         mask = attention_mask[:, :, None].float()
-        return self.head((state * mask).sum(1) / mask.sum(1))
+        return self.head((state * mask).sum(1) / mask.sum(1))  # type: ignore[no-any-return]
 
 
 class Recurrent(nn.Module):
@@ -73,7 +73,7 @@ class Recurrent(nn.Module):
         self.wide, self.lstm, self.head = nn.Linear(6, 12), nn.LSTM(12, 16, batch_first=True), nn.Linear(16, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.lstm(torch.tanh(self.wide(x)))[0])[:, -1]
+        return self.head(self.lstm(torch.tanh(self.wide(x)))[0])[:, -1]  # type: ignore[no-any-return]
 
 
 def numbers(*shape: int) -> Make:
