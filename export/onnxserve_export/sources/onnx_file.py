@@ -132,7 +132,7 @@ class OnnxSource(SourceModel):
         ranks = {spec.name: len(spec.shape) for spec in self.inputs if spec.shape is not None}
         only = next(iter(ranks.values())) if len(ranks) == len(arrays) == 1 else -1
         return {
-            name: array[0] if len(array) == 1 and array.ndim == ranks.get(name, only) + 1 else array
+            name: np.asarray(array[0]) if len(array) == 1 and array.ndim == ranks.get(name, only) + 1 else array
             for name, array in arrays.items()
         }
 

@@ -158,6 +158,16 @@ def test_a_graph_that_is_larger_than_a_message_may_be_is_opened_as_a_file(tmp_pa
     assert graph_file.weight_bytes(graph) == weight.nbytes
 
 
+def test_an_input_without_axes_is_one_number_of_a_row_that_runs_alone():
+    ends = [value("x", TensorProto.FLOAT, ["n", 2]), value("t", TensorProto.FLOAT, [])]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "t"], ["y"])], "g", ends, [value("y", TensorProto.FLOAT, ["n", 2])]
+    )
+    source = OnnxSource(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "g")
+    row = {"x": np.array([[1, 2]], np.float32), "t": np.array([3], np.float32)}
+    assert source.run(row)["y"].tolist() == [[3, 6]]
+
+
 def test_a_damaged_file_and_an_unknown_operator_are_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(DefinitionError, match=r"model\.onnx can't be read as ONNX"):
