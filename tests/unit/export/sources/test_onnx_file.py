@@ -145,9 +145,14 @@ def test_a_graph_that_is_larger_than_a_message_may_be_is_opened_as_a_file(tmp_pa
     proto = linear()
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
     proto.graph.output[0].CopyFrom(value("y", TensorProto.FLOAT, ["n", 512]))
-    opened: list[str | bytes] = []
+    opened: list[Any] = []
+
+    def remember(graph: str | bytes, threads: int) -> Any:
+        opened.append(graph)
+        return session(graph, threads)
+
     monkeypatch.setattr(graph_file, "LIMIT", 4096)
-    monkeypatch.setattr(onnx_file, "session", lambda graph, threads: opened.append(graph) or session(graph, threads))
+    monkeypatch.setattr(onnx_file, "session", remember)
     source = OnnxSource(proto, "g")
     source.runner(2)(rows(2))
     [path, again] = opened
