@@ -91,7 +91,7 @@ def test_errors_of_texts_name_their_type(reranker):
 
 def test_an_empty_list_is_called_by_the_name_that_the_client_gave_it(reranker):
     _, answer = ask(reranker, {"query": "good", "texts": []}, "rerank")
-    assert answer["error"].startswith("undecodable_body: texts: there are no texts")
+    assert answer["message"].startswith("undecodable_body: texts: there are no texts")
 
 
 def test_a_model_that_ranks_nothing_says_so(tmp_path):
