@@ -27,6 +27,11 @@ def weight_bytes(proto: onnx.ModelProto) -> int:
     return sum(len(tensor.raw_data) or tensor.ByteSize() for tensor in proto.graph.initializer)
 
 
+def is_large(proto: onnx.ModelProto) -> bool:
+    """Return whether the weights need a file of their own."""
+    return weight_bytes(proto) >= LIMIT
+
+
 def save_graph(proto: onnx.ModelProto, path: Path, limit: int | None = None) -> None:
     """Write a graph; from `limit` bytes of weights on, by default LIMIT, they get a file of their own beside it."""
     if weight_bytes(proto) >= (LIMIT if limit is None else limit):

@@ -22,9 +22,10 @@ import onnxruntime as ort
 FATAL = 4  # of the levels of its log
 
 
-def session(path: str, threads: int = 1, optimised: str = "", provider: str = "cpu") -> ort.InferenceSession:
-    """Open a graph without spinning, as a worker does; write what it is optimised to if a file is named.
+def session(graph: str | bytes, threads: int = 1, optimised: str = "", provider: str = "cpu") -> ort.InferenceSession:
+    """Open a graph's file or its bytes without spinning, as a worker does.
 
+    What it is optimised to is written if `optimised` names a file.
     `provider` is `cpu` or `openvino`; RuntimeError if ONNX Runtime takes the CPU's kernels in place of OpenVINO.
     """
     options = ort.SessionOptions()
@@ -38,11 +39,11 @@ def session(path: str, threads: int = 1, optimised: str = "", provider: str = "c
     if provider == "openvino":
         from onnxserve_handlers.runtime.session import OPENVINO, add_openvino
 
-        loaded = ort.InferenceSession(path, options, providers=add_openvino(options, threads))
+        loaded = ort.InferenceSession(graph, options, providers=add_openvino(options, threads))
         if loaded.get_providers()[0] != OPENVINO:
             raise RuntimeError(f"OpenVINO can't open the graph, and {loaded.get_providers()} took its place")
         return loaded
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def read_batches(path: str, start: int, stop: int) -> Iterator[dict[str, Any]]:

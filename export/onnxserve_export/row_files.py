@@ -168,7 +168,7 @@ def _label(fields: dict[str, Any], columns: Columns, definition: Definition) -> 
     labels = [plain_value(fields[name], name) for name in columns.labels]
     if not labels or None in labels or "" in labels:
         return None
-    if not definition.labels:
+    if not definition.labels and definition.output.numeric_labels:
         labels = [number(label, name) for label, name in zip(labels, columns.labels, strict=True)]
     [label] = labels if len(labels) == 1 else [labels]
     if definition.labels and not isinstance(label, list | dict) and str(label) not in definition.labels:

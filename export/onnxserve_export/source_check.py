@@ -15,6 +15,9 @@ from .outputs import scales_of
 from .reference import check_finite, check_repeatable
 from .sources import SourceModel
 
+# What torch says of numbers of two types.
+OTHER_TYPE = ("same dtype", "scalar type")
+
 
 def source_faults(state: ExportState, batches: list[Arrays]) -> Iterator[OnnxserveError]:
     """Yield everything that is wrong with the source's inputs and outputs on small batches."""
@@ -85,6 +88,8 @@ def failure(error: Exception, batches: list[Arrays], where: str, *, generated: b
     )
     place = f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else where
     fix = "let forward take these tensors; --verbose shows the whole trace"
-    if generated:
+    if any(words in what for words in OTHER_TYPE):
+        fix = "the weights are of another type than the inputs: return module.float(), or give the inputs that type"
+    elif generated:
         fix = f"there are no rows, so these were generated within the signature: give real ones with --rows; or {fix}"
     return DefinitionError(what, where=place, fix=fix)

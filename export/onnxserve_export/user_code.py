@@ -98,9 +98,12 @@ def find_function(reference: str, folder: Path) -> Callable[..., Any]:
 def call_function(reference: str, folder: Path, **offered: Any) -> Any:
     """Call a function with those of the `offered` arguments that it names: `load()` works as does `load(fit)`.
 
-    DefinitionError if there is no such function, or if it wants another argument.
+    A module of torch that the name stands for is returned as it is. DefinitionError if there is no such function, or if
+    it wants another argument.
     """
     function = find_function(reference, folder)
+    if _is_built(function):
+        return function
     parameters = inspect.signature(function).parameters
     needed = [
         name
@@ -108,7 +111,14 @@ def call_function(reference: str, folder: Path, **offered: Any) -> Any:
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in offered
     ]
     if needed:
+        known = f"it may name {', '.join(sorted(offered))}; " if offered else ""
+        fix = f"{known}give each a default, or name a function without arguments that calls it"
         raise DefinitionError(
-            f"{reference} wants {needed}, which is not offered", where=str(folder), fix=f"it may name {sorted(offered)}"
+            f"{reference} wants {', '.join(needed)}, which is not offered", where=str(folder), fix=fix
         )
     return function(**{name: value for name, value in offered.items() if name in parameters})
+
+
+def _is_built(value: Any) -> bool:
+    """Return whether a name stands for a torch module itself, which its file has built, and for no function."""
+    return not inspect.isclass(value) and callable(getattr(value, "forward", None)) and hasattr(value, "state_dict")

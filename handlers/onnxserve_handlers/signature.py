@@ -90,6 +90,8 @@ class OutputOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     # What makes scores of the first output's logits, where the export decides it; empty where that has no scores.
     logit_activation: ClassVar[str] = ""
+    # Whether rows have numbers for labels where `labels` has no names for them.
+    numeric_labels: ClassVar[bool] = True
     # Fields of a prediction that are tensors of V2 too, beside the graph's outputs.
     tensors: ClassVar[tuple[str, ...]] = ()
 

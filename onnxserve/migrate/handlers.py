@@ -23,7 +23,8 @@ NAMES = "index_to_name.json"
 SHORTER_SIDE, SIZE = 256, 224  # pixels
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PATTERN = 256  # levels of grey in the picture that stands for an example
-FIX = "name one that clients send with --row"
+FORMS = 'give one row as [0.5, 1.0], {"data": [0.5, 1.0]} or {"instances": [[0.5, 1.0]]}'
+FIX = "name a file with one that clients send: --row FILE"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def tensor_kind(stock: StockArchive, row: Path | None) -> Kind:
     try:
         value = msgspec.json.decode(row.read_bytes())
     except msgspec.DecodeError as error:
-        raise ArchiveError(f"{row.name}: not JSON: {error}", where=str(row)) from error
+        raise ArchiveError(f"{row.name}: not JSON: {error}; {FORMS}", where=str(row)) from error
+    value = unwrapped(value)
+    if not is_rectangular(value):
+        what = f"{row.name}: no rectangular lists of numbers, of which base_handler makes a tensor; {FORMS}"
+        raise ArchiveError(what, where=str(row))
     shape, floating = shape_of(value), is_floating(value)
     tensor = {"name": "input", "dtype": "float32" if floating else "int64", "shape": shape}
     return Kind({"kind": "tensors", "tensors": [tensor]}, {"task": "raw"}, golden_line(value))
@@ -84,6 +89,26 @@ def labels(stock: StockArchive) -> list[str]:
         raise ArchiveError(f"{NAMES}: the indices must be 0 to {len(by_index) - 1}", where=str(stock.path))
     ordered = [str(by_index[index]) for index in range(len(by_index))]
     return [f"{name} ({index})" if ordered.count(name) > 1 else name for index, name in enumerate(ordered)]
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the row of a request's body: the first of `instances`, and what stands behind `data` or `body`."""
+    while isinstance(value, dict) and len(value) == 1:
+        [(name, inner)] = value.items()
+        if name == "instances" and isinstance(inner, list) and inner:
+            value = inner[0]
+        elif name in ("data", "body"):
+            value = inner
+        else:
+            break
+    return value
+
+
+def is_rectangular(value: Any) -> bool:
+    """Return whether a value is a number, or lists of such values of one shape."""
+    if not isinstance(value, list):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return bool(value) and all(map(is_rectangular, value)) and len({tuple(shape_of(part)) for part in value}) == 1
 
 
 def shape_of(value: Any) -> list[int]:

@@ -50,6 +50,9 @@ def lift_constants(graph: onnx.GraphProto) -> None:
     graph.node.extend(kept)
 
 
+EMPTY, WHOLE = "the graph has no outputs, so the file is empty or no model", "give the whole file"
+
+
 def keep_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
     """Keep the outputs `names` in this order, or all that are tensors of numbers; nodes behind others go.
 
@@ -65,7 +68,8 @@ def keep_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
         )
     kept = [outputs[name] for name in names or numeric]
     if not kept:
-        raise DefinitionError(f"none of the graph's outputs {list(outputs)} is a tensor of numbers")
+        what = f"none of the graph's outputs {', '.join(outputs)} is a tensor of numbers" if outputs else EMPTY
+        raise DefinitionError(what, fix="export the model again with an output of numbers" if outputs else WHOLE)
     copies = [onnx.ValueInfoProto.FromString(output.SerializeToString()) for output in kept]
     del graph.output[:]
     graph.output.extend(copies)

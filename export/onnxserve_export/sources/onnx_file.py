@@ -11,7 +11,9 @@ import onnx
 import onnxruntime as ort
 
 from onnxserve.errors import DefinitionError
+from onnxserve.scratch import Scratch
 from onnxserve_export.arrays import Arrays, Axes
+from onnxserve_export.graph_file import is_large, save_graph
 from onnxserve_export.graph_process import session
 from onnxserve_export.records import Range
 from onnxserve_export.run import widen_half_floats
@@ -32,6 +34,8 @@ from .source import InputSpec, SourceModel, match_inputs, output_names
 PER_CHANNEL = 13  # the first opset that quantises per channel
 UPGRADED = 17
 SEPARATE = 4  # the first IR version whose initialisers needn't be inputs too
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+HALF_FIX = "the graph has numbers of bfloat16, which ONNX Runtime hardly computes: export the module's .float() instead"
 DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 
 
@@ -45,7 +49,10 @@ def open_onnx(path: Path, outputs: Sequence[str] = ()) -> OnnxSource:
             where=str(path),
             fix="give the whole file, with the files of weights that it names beside it",
         ) from error
-    return OnnxSource(proto, path.name, outputs)
+    try:
+        return OnnxSource(proto, path.name, outputs)
+    except DefinitionError as error:
+        raise DefinitionError(error.what, where=error.where or str(path), fix=error.fix) from error
 
 
 class OnnxSource(SourceModel):
@@ -66,17 +73,37 @@ class OnnxSource(SourceModel):
         self.outputs = [output.name for output in proto.graph.output]
         self.scales_by_batch = any(node.op_type in DYNAMIC for node in proto.graph.node)
         self.inputs = tuple(_spec(value) for value in without_initialisers(proto.graph))
+        if not self.inputs:
+            fix = "export the model again with its inputs, as torch.onnx.export(module, (example,), …) has them"
+            raise DefinitionError("the graph has no inputs, so it gives every row the same answer", fix=fix)
+        self.random_nodes = tuple(
+            f"{node.name} {node.op_type}".strip() for node in proto.graph.node if node.op_type in RANDOM
+        )
         opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
         self.summary = f"{label}, opset {opset}, {len(proto.graph.node)} nodes"
+        self._scratch: Scratch | None = None
         self._session = self._open(1)
+
+    def _content(self) -> str | bytes:
+        """Return what a session opens: the graph's bytes, or a file for one that is larger than a message may be."""
+        if not is_large(self.proto):
+            return bytes(self.proto.SerializeToString())
+        if self._scratch is None:
+            self._scratch = Scratch()
+            copy = onnx.ModelProto()
+            copy.CopyFrom(self.proto)  # what is saved loses its weights
+            save_graph(copy, self._scratch.path / "graph.onnx")
+        return str(self._scratch.path / "graph.onnx")
 
     def _open(self, threads: int) -> ort.InferenceSession:
         try:
-            return session(self.proto.SerializeToString(), threads)
+            return session(self._content(), threads)
         except Exception as error:
             raise DefinitionError(
                 f"ONNX Runtime {ort.__version__} can't load the graph: {_first_line(error)}",
-                fix="check the file with onnx.checker; operators of other domains aren't served",
+                fix=HALF_FIX
+                if _has_bfloat16(self.proto.graph)
+                else "check the file with onnx.checker; operators of other domains aren't served",
             ) from error
 
     def answer(self, arrays: Arrays) -> Arrays:
@@ -105,7 +132,7 @@ class OnnxSource(SourceModel):
         ranks = {spec.name: len(spec.shape) for spec in self.inputs if spec.shape is not None}
         only = next(iter(ranks.values())) if len(ranks) == len(arrays) == 1 else -1
         return {
-            name: array[0] if len(array) == 1 and array.ndim == ranks.get(name, only) + 1 else array
+            name: np.asarray(array[0]) if len(array) == 1 and array.ndim == ranks.get(name, only) + 1 else array
             for name, array in arrays.items()
         }
 
@@ -125,6 +152,12 @@ class OnnxSource(SourceModel):
         feed(proto.graph, {own: (name, example[name].dtype) for name, own in matched.items()})
         drop_batch_axis(proto.graph, {name for name in example if own_example[name].ndim < example[name].ndim})
         return proto, ranges
+
+
+def _has_bfloat16(graph: onnx.GraphProto) -> bool:
+    values = [*graph.input, *graph.output, *graph.value_info]
+    types = {value.type.tensor_type.elem_type for value in values} | {tensor.data_type for tensor in graph.initializer}
+    return onnx.TensorProto.BFLOAT16 in types
 
 
 def _spec(value: onnx.ValueInfoProto) -> InputSpec:

@@ -8,7 +8,7 @@ translates them as it does torch's own.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -43,7 +43,7 @@ def as_operators() -> Iterator[None]:
         yield
 
 
-def translations() -> Mapping[Any, Callable[..., Any]]:
+def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return the functions that make nodes of our operators, for torch.onnx.export."""
     from onnxscript.function_libs.torch_lib.ops.core import aten_gru, aten_lstm
 

@@ -48,6 +48,8 @@ class SourceModel(Protocol):
     """The number of rows of every batch, where its maker fixed it; 0 for any, or where it isn't stated."""
     scales_by_batch: bool = False
     """Whether its 8-bit scales are of all numbers of a batch, so that rows change each other's answers."""
+    random_nodes: Sequence[str] = ()
+    """The nodes that draw random numbers, where its maker's form shows them."""
     runs_alone: bool = False
     """Whether every row is served alone, so that the graph need not hold for more."""
     unbatched: Collection[str] = frozenset()

@@ -51,7 +51,7 @@ def open_triton(path: Path) -> TritonModel:
         fix = "import models of the backends onnxruntime and pytorch (TorchScript), one by one"
         raise DefinitionError(what, where=str(where), fix=fix)
     name = plain_name(str(first(config, "default_model_filename") or FILES[backend]), "default_model_filename")
-    return TritonModel(config, folder, _version_file(folder, name))
+    return TritonModel(config, folder, _version_file(folder, name, served_versions(config)))
 
 
 def _backend_by_file(folder: Path) -> str:
@@ -59,11 +59,22 @@ def _backend_by_file(folder: Path) -> str:
     return next((backend for backend, name in FILES.items() if any(folder.glob(f"[0-9]*/{name}"))), "")
 
 
-def _version_file(folder: Path, name: str) -> Path:
-    versions = sorted((int(entry.name), entry / name) for entry in folder.iterdir() if entry.name.isdecimal())
-    existing = [path for _, path in versions if path.exists()]
+def served_versions(config: Message) -> frozenset[int]:
+    """Return the versions that `version_policy` lists; empty where the latest or all are served."""
+    policy = first(config, "version_policy")
+    specific = first(policy, "specific") if isinstance(policy, dict) else None
+    return frozenset(map(int, specific.get("versions", ()))) if isinstance(specific, dict) else frozenset()
+
+
+def _version_file(folder: Path, name: str, served: frozenset[int]) -> Path:
+    numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
+    existing = [
+        path for number in numbers if number in (served or numbers) and (path := folder / str(number) / name).exists()
+    ]
     if not existing:
-        raise DefinitionError(f"no version of it has {name}", where=str(folder), fix=f"put it into {folder.name}/1")
+        of = f" of {', '.join(map(str, sorted(served)))}, which version_policy lists," if served else " of it"
+        put = f"put it into {folder.name}/{max(served, default=1)}"
+        raise DefinitionError(f"no version{of} has {name}", where=str(folder), fix=put)
     return existing[-1]
 
 

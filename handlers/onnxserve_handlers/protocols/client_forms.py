@@ -186,7 +186,8 @@ def read_rerank(handler: Hooks, body: Body) -> Request:
     if not document.query.strip():
         raise InvalidRow("the query is empty", where="query", fix="send at least one word")
     if not passages:
-        raise UndecodableBody("there are no documents", where="documents", fix='send "documents": ["...", ...]')
+        name = "documents" if document.texts is None else "texts"
+        raise UndecodableBody(f"there are no {name}", where=name, fix=f'send "{name}": ["...", ...]')
     pairs = [{"text": document.query, "text_pair": passage} for passage in passages]
     request = Request(read_instances({"instances": pairs}, (), limits.max_rows))
     # The query is read again with each document, and a body that spells out the pairs would be as long.

@@ -37,6 +37,7 @@ class EmbeddingOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, k
     dimensions: tuple[Positive, ...] = ()
     """Lengths to which a request may cut vectors, for a model that was trained for it (Matryoshka); none by default."""
 
+    numeric_labels: ClassVar[bool] = False
     tensors: ClassVar[tuple[str, ...]] = ("embedding",)
 
 

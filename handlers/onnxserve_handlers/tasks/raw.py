@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ class RawOptions(OutputOptions, frozen=True, forbid_unknown_fields=True, kw_only
 
     task: Literal["raw"] = "raw"
     """A prediction has all outputs of the graph, by name and as nested lists."""
+
+    numeric_labels: ClassVar[bool] = False
 
 
 class Raw(TaskHooks):

@@ -88,6 +88,7 @@ def test_faults_of_rows_golden_rows_and_module_are_told_together(circle, tmp_pat
             FORWARD + ".reshape(7, 1)",
             "the module fails on batches such as features float32 [2, 2]: RuntimeError",
         ),
+        (FORWARD, "self.double()\n        " + FORWARD, "return module.float()"),
     ],
 )
 def test_the_true_cause_of_a_modules_fault_is_told(circle, tmp_path, old, new, message):

@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from onnxserve.errors import CheckFailed
 from onnxserve_export.reference import _state_activation, check_repeatable
+from onnxserve_export.sources.onnx_file import OnnxSource
 from onnxserve_export.sources.torch_module import TorchModule
 from onnxserve_handlers.tasks.classification import ClassificationOptions
 
@@ -72,6 +74,19 @@ def test_the_cause_of_other_answers_is_named(module, fix):
     with pytest.raises(CheckFailed, match=r"torch's answers to the same rows differ by .* from one call") as caught:
         check_repeatable(TorchModule(module), ROWS, SCALES)
     assert re.match(fix, caught.value.fix)
+
+
+def test_a_graph_that_draws_random_numbers_names_the_nodes_that_do():
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("x", "output_0")]
+    nodes = [
+        helper.make_node("RandomNormalLike", ["x"], ["r"], name="noise"),
+        helper.make_node("Add", ["x", "r"], ["output_0"]),
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    source = OnnxSource(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "g")
+    with pytest.raises(CheckFailed, match="onnxruntime's answers to the same rows differ") as caught:
+        check_repeatable(source, ROWS, SCALES)
+    assert "noise RandomNormalLike" in caught.value.fix
 
 
 def test_a_source_that_repeats_its_answers_passes():

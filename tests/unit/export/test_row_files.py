@@ -122,6 +122,13 @@ def test_several_columns_of_another_kind_are_an_object(text, tmp_path):
     assert rows == [({"first": "a", "second": "b"}, None)]
 
 
+@pytest.mark.parametrize("task", ["embedding", "raw"])
+def test_labels_that_only_tell_rows_apart_may_be_any_texts(text, tmp_path, task):
+    vectors = msgspec.structs.replace(text, output=task_class(task).output_options())
+    (tmp_path / "rows.csv").write_text("text,label\nfox,animal\ndog,\n")
+    assert rows_of(tmp_path / "rows.csv", vectors) == [("fox", "animal"), ("dog", None)]
+
+
 def test_labels_without_classes_are_numbers(table, tmp_path):
     regression = msgspec.structs.replace(table, output=OutputOptions())
     (tmp_path / "rows.csv").write_text("x,y,price,area\n1,2,3.5,4\n1,2,,\n")

@@ -48,3 +48,20 @@ def test_a_function_that_is_not_there_is_told_with_those_that_are(tmp_path):
     with pytest.raises(DefinitionError, match=r"net\.py has no function 'load'") as refusal:
         find_function("net.py:load", tmp_path)
     assert (refusal.value.where, refusal.value.fix) == (str(tmp_path / "net.py"), "it has net.py:build")
+
+
+def test_a_function_that_wants_more_than_is_offered_is_told_what_it_may_name(tmp_path):
+    (tmp_path / "model.py").write_text("def load(path, size): ...\n")
+    with pytest.raises(DefinitionError, match=r"model\.py:load wants path, size, which is not offered") as caught:
+        call_function("model.py:load", tmp_path)
+    assert "[]" not in caught.value.fix
+    assert "name a function without arguments that calls it" in caught.value.fix
+    with pytest.raises(DefinitionError, match="wants path") as caught:
+        call_function("model.py:load", tmp_path, size=1, fit=())
+    assert "it may name fit, size; " in caught.value.fix
+
+
+def test_a_module_that_the_name_stands_for_is_the_model(tmp_path):
+    (tmp_path / "model.py").write_text("import torch\nnet = torch.nn.Linear(3, 2)\nkind = torch.nn.Identity\n")
+    assert call_function("model.py:net", tmp_path).weight.shape == (2, 3)
+    assert type(call_function("model.py:kind", tmp_path)).__name__ == "Identity"

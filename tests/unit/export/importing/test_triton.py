@@ -22,6 +22,19 @@ def test_inputs_labels_and_settings_are_read_and_the_highest_version_is_taken(tm
     assert settings == [8, 2, 2]
 
 
+def test_only_versions_that_the_policy_lists_are_taken(tmp_path):
+    listed = CONFIG + "version_policy: { specific: { versions: [1] } }\n"
+    folder = write_triton(tmp_path, listed)
+    (tmp_path / "linear" / "1").mkdir(exist_ok=True)
+    (tmp_path / "linear" / "1" / "model.onnx").write_bytes(b"an older graph")
+    assert open_triton(folder).file == tmp_path / "linear" / "1" / "model.onnx"
+    (folder / "linear" / "config.pbtxt").write_text(listed.replace("[1]", "[1, 2]"))
+    assert open_triton(folder).file == tmp_path / "linear" / "2" / "model.onnx"
+    (folder / "linear" / "config.pbtxt").write_text(listed.replace("[1]", "7"))
+    with pytest.raises(DefinitionError, match=r"no version of 7, which version_policy lists, has model\.onnx"):
+        open_triton(folder)
+
+
 def test_a_configuration_without_a_backend_is_that_of_the_files_name(tmp_path):
     model = open_triton(write_triton(tmp_path, CONFIG.replace('backend: "onnxruntime"', "")))
     assert model.file == tmp_path / "linear" / "2" / "model.onnx"

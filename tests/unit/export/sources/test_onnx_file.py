@@ -1,5 +1,6 @@
 """Ready ONNX graphs: old opsets, fixed batches, outputs that no tensor holds, inputs of other names and types."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxserve.errors import DefinitionError
-from onnxserve_export.sources import open_source
+from onnxserve_export import graph_file
+from onnxserve_export.graph_process import session
+from onnxserve_export.sources import onnx_file, open_source
 from onnxserve_export.sources.onnx_file import OnnxSource
 
 from .test_torch_module import check_graph
@@ -137,6 +140,39 @@ def test_weights_in_files_beside_the_graph_are_read(tmp_path):
         open_source("model.onnx", tmp_path, {})
 
 
+def test_a_graph_that_is_larger_than_a_message_may_be_is_opened_as_a_file(tmp_path, monkeypatch):
+    weight = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
+    proto = linear()
+    proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
+    proto.graph.output[0].CopyFrom(value("y", TensorProto.FLOAT, ["n", 512]))
+    opened: list[Any] = []
+
+    def remember(graph: str | bytes, threads: int) -> Any:
+        opened.append(graph)
+        return session(graph, threads)
+
+    monkeypatch.setattr(graph_file, "LIMIT", 4096)
+    monkeypatch.setattr(onnx_file, "session", remember)
+    source = OnnxSource(proto, "g")
+    source.runner(2)(rows(2))
+    [path, again] = opened
+    assert path == again
+    assert Path(path).is_file()
+    np.testing.assert_allclose(source.run(rows(4))["y"], rows(4)["features"] @ weight, rtol=1e-5)
+    graph, _ = source.graph(rows(3), {})
+    assert graph_file.weight_bytes(graph) == weight.nbytes
+
+
+def test_an_input_without_axes_is_one_number_of_a_row_that_runs_alone():
+    ends = [value("x", TensorProto.FLOAT, ["n", 2]), value("t", TensorProto.FLOAT, [])]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "t"], ["y"])], "g", ends, [value("y", TensorProto.FLOAT, ["n", 2])]
+    )
+    source = OnnxSource(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "g")
+    row = {"x": np.array([[1, 2]], np.float32), "t": np.array([3], np.float32)}
+    assert source.run(row)["y"].tolist() == [[3, 6]]
+
+
 def test_a_damaged_file_and_an_unknown_operator_are_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(DefinitionError, match=r"model\.onnx can't be read as ONNX"):
@@ -145,3 +181,40 @@ def test_a_damaged_file_and_an_unknown_operator_are_refused(tmp_path):
     proto.graph.node[0].op_type = "Strange"
     with pytest.raises(DefinitionError, match=r"ONNX Runtime .* can't load the graph"):
         OnnxSource(proto, "g")
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "fix"),
+    [
+        (lambda graph: graph.Clear(), "the graph has no outputs", "give the whole file"),
+        (lambda graph: graph.ClearField("input"), "the graph has no inputs", "with its inputs"),
+    ],
+)
+def test_a_graph_that_answers_no_rows_is_refused_with_its_place(tmp_path, change, what, fix):
+    proto = linear()
+    change(proto.graph)
+    onnx.save(proto, tmp_path / "model.onnx")
+    with pytest.raises(DefinitionError, match=what) as caught:
+        open_source("model.onnx", tmp_path, {})
+    assert caught.value.where == str(tmp_path / "model.onnx")
+    assert fix in caught.value.fix
+
+
+def test_a_graph_of_texts_alone_names_its_outputs_and_one_of_bfloat16_what_to_export():
+    texts = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [value("x", TensorProto.STRING, ["n", 1])],
+        [value("y", TensorProto.STRING, ["n", 1])],
+    )
+    with pytest.raises(DefinitionError, match="none of the graph's outputs y is a tensor of numbers"):
+        OnnxSource(helper.make_model(texts), "g")
+    halves = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [value("x", TensorProto.BFLOAT16, ["n", 1])],
+        [value("y", TensorProto.BFLOAT16, ["n", 1])],
+    )
+    with pytest.raises(DefinitionError, match="can't load the graph") as caught:
+        OnnxSource(helper.make_model(halves, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "g")
+    assert "bfloat16" in caught.value.fix

@@ -91,10 +91,10 @@ class Recurrent(torch.nn.Module):
         self(torch.zeros(1, 1, 3))
 
     def forward(self, series: torch.Tensor) -> torch.Tensor:
-        if self.cells.batch_first:
-            return self.head(self.cells(series)[0])
-        output, _ = self.cells(series.transpose(0, 1))
-        return self.head(output).transpose(0, 1)
+        is_first = self.cells.batch_first
+        output, _ = self.cells(series if is_first else series.transpose(0, 1))
+        logits: torch.Tensor = self.head(output if is_first else output.transpose(0, 1))
+        return logits
 
 
 def series(rows: int, length: int) -> Arrays:

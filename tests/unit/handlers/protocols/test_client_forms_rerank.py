@@ -89,6 +89,11 @@ def test_errors_of_texts_name_their_type(reranker):
     assert (status, answer["error_type"]) == (422, "invalid_row")
 
 
+def test_an_empty_list_is_called_by_the_name_that_the_client_gave_it(reranker):
+    _, answer = ask(reranker, {"query": "good", "texts": []}, "rerank")
+    assert answer["message"].startswith("undecodable_body: texts: there are no texts")
+
+
 def test_a_model_that_ranks_nothing_says_so(tmp_path):
     status, answer = ask(embedder(tmp_path), {"query": "good", "documents": ["film"]}, "rerank")
     assert status == 422

@@ -83,6 +83,31 @@ def test_a_tensor_has_the_shape_and_type_that_torch_gives_the_example(tmp_path, 
     assert torch.as_tensor(json.loads(row)).shape == tuple(shape)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"data": [1.5, 2]}',
+        b'{"body": [1.5, 2]}',
+        b'{"instances": [[1.5, 2], [3, 4]]}',
+        b'{"instances": [{"data": [1.5, 2]}]}',
+    ],
+)
+def test_an_example_may_be_wrapped_as_clients_of_torchserve_wrap_it(tmp_path, row):
+    folder, definition = converted(tmp_path, onnx("base_handler"), row)
+    assert definition["input"]["tensors"] == [{"name": "input", "dtype": "float32", "shape": [2]}]
+    assert json.loads((folder / "golden.jsonl").read_text()) == {"input": [1.5, 2]}
+
+
+@pytest.mark.parametrize(
+    "row", [b'{"a": [1]}', b'"text"', b"null", b"[]", b"[[1], [1, 2]]", b'[1, "a"]', b"[[1], 2]", b"true", b"{"]
+)
+def test_an_example_that_makes_no_tensor_is_refused_with_forms_that_do(tmp_path, row):
+    with pytest.raises(ArchiveError, match="row") as caught:
+        converted(tmp_path, onnx("base_handler"), row)
+    assert "give one row as [0.5, 1.0]" in caught.value.what
+    assert not (tmp_path / "models").exists()
+
+
 def test_an_image_classifier_has_the_labels_of_its_names_and_torchvisions_preprocessing(tmp_path):
     members = eager("image_classifier", **{"index_to_name.json": json.dumps(NAMES).encode()})
     folder, definition = converted(tmp_path, members)
