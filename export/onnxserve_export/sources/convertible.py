@@ -63,9 +63,9 @@ def _write_numbers(part: Any) -> None:
 
 def _changes(part: Any) -> bool:
     has_own_field = any(hasattr(part, field) for field in ("transformers_", "sublinear_tf"))
-    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse, is_search, nodes_of)
-    kinds += (is_mended, has_odd_classes)
-    return has_own_field or any(is_it(part) for is_it in kinds)
+    kinds = (is_vectoriser, is_text_imputer, is_function, voters, is_selector_of_first, is_sparse, is_search)
+    has_own_nodes = bool(nodes_of(part)) or is_mended(part)
+    return has_own_field or has_own_nodes or has_odd_classes(part) or any(is_it(part) for is_it in kinds)
 
 
 def has_odd_classes(part: Any) -> bool:
