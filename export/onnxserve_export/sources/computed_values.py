@@ -11,7 +11,7 @@ Makers = Mapping[str, onnx.NodeProto]  # the nodes of a graph by the names of th
 PASSING = ("Cast", "Identity", "Gather", "ArrayFeatureExtractor", "Concat", "Reshape", "OneHotEncoder", "LabelEncoder")
 # Nodes whose last bits are another library's: sums depend on their order, and functions on who wrote them. Others, such
 # as Add and Div, give the number next to the true result everywhere (IEEE 754).
-INEXACT = ("Exp", "Gemm", "Log", "MatMul", "Pow", "ReduceL1", "ReduceL2", "ReduceMean", "ReduceSum")
+INEXACT: tuple[str, ...] = ("Exp", "Gemm", "Log", "MatMul", "Pow", "ReduceL1", "ReduceL2", "ReduceMean", "ReduceSum")
 INEXACT += ("ReduceSumSquare", "Sigmoid", "Softmax", "Tanh")
 
 

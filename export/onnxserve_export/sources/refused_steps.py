@@ -40,7 +40,12 @@ def check_steps(model: Any) -> None:
     faults = [*target_fault(model), *_last_fault(inner)]
     for step in converted_steps(inner):
         faults += booster_faults(step) if is_booster(step) else _faults(step)
-    faults += [fault for part in (inner, *parts(inner)) for fault in (*_frame_faults(part), *_calibration_faults(part))]
+    for part in (inner, *parts(inner)):
+        faults += [
+            *_frame_faults(part),
+            *_calibration_faults(part),
+            *_category_faults(part, is_inner=part is not inner),
+        ]
     if faults:
         raise DefinitionError(
             "the model can't become a graph:\n" + "\n".join(dict.fromkeys(f"  {what}" for what, _ in faults)),
@@ -81,6 +86,21 @@ def _frame_faults(holder: Any) -> Iterator[tuple[str, str]]:
                 f"fit it behind the ColumnTransformer: make_pipeline(ColumnTransformer(…), {name}(…))",
             )
             return
+
+
+def _category_faults(part: Any, *, is_inner: bool) -> Iterator[tuple[str, str]]:
+    """Yield the fault of trees that split by categories, which the converter takes for numbers, or gets as texts."""
+    name = type(part).__name__
+    if getattr(part, "is_categorical_", None) is not None:
+        yield (
+            f"{name} splits by categories, which the converter takes for numbers",
+            "encode categories as numbers before it, with an OrdinalEncoder, and set categorical_features=None",
+        )
+    elif is_inner and getattr(getattr(part, "booster_", part), "pandas_categorical", None):
+        yield (
+            f"{name} was fitted to categories of a data frame behind other steps",
+            "encode them as numbers before it, with an OrdinalEncoder; a model without other steps takes them",
+        )
 
 
 def _calibration_faults(holder: Any) -> Iterator[tuple[str, str]]:

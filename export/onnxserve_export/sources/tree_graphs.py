@@ -12,7 +12,7 @@ from onnxserve_export.arrays import Arrays
 from .boosters import as_estimator, boosters, register
 from .convertible import convertible
 from .fitted_tables import table_of
-from .model_parts import parts, steps_of
+from .model_parts import steps_of
 from .sparse_tables import sparse_boosters
 from .target_transform import turn_back, without_target
 from .tree_nodes import compare_in_double, exact_nodes, numbering, round_threshold
@@ -31,7 +31,6 @@ def convert(model: Any, library: str, tensors: Arrays) -> onnx.ModelProto:
     import skl2onnx
     from skl2onnx.common import tree_ensemble
 
-    check_categories(model)
     inner, target = without_target(model)
     sparse = sparse_boosters(inner, table_of(model, tensors))
     columns = sum(array.shape[-1] for array in tensors.values())
@@ -76,9 +75,3 @@ def typed_inputs(tensors: Arrays) -> list[tuple[str, Any]]:
 def has_zipmap(model: Any) -> bool:
     """Return whether the converter would give a model's scores as mappings; those of a mixture are a tensor."""
     return hasattr(model, "predict_proba") and not type(steps_of(model)[-1]).__name__.endswith("GaussianMixture")
-
-
-def check_categories(model: Any) -> None:
-    """Raise ValueError for histogram-based trees that split by categories, which the converter takes for numbers."""
-    if any(getattr(step, "is_categorical_", None) is not None for step in (model, *parts(model))):
-        raise ValueError("histogram-based trees that split by categories aren't known to the converter")

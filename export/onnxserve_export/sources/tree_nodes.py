@@ -127,7 +127,8 @@ def compare_in_double(proto: onnx.ModelProto, thresholds: Sequence[float], kinds
     for opset in proto.opset_import:
         if opset.domain == "ai.onnx.ml":
             opset.version = 3  # the first with trees in float64
-    state_types(proto)
+    for output in proto.graph.output:  # skl2onnx states float64 for some that are float32
+        output.type.tensor_type.elem_type = kinds[output.name]
 
 
 def raise_thresholds(thresholds: Array, columns: Array) -> Array:
@@ -140,16 +141,6 @@ def raise_thresholds(thresholds: Array, columns: Array) -> Array:
     sizes = np.where(np.isfinite(thresholds), np.abs(thresholds), 0)
     np.maximum.at(largest, columns, sizes)
     return np.asarray(thresholds + np.minimum(SLACK * largest[columns], sizes / 2))
-
-
-def state_types(proto: onnx.ModelProto) -> None:
-    """Let outputs have the types that their nodes give: skl2onnx states float64 for some that are float32."""
-    stated = [output.type.tensor_type.elem_type for output in proto.graph.output]
-    for output in proto.graph.output:
-        output.type.tensor_type.elem_type = onnx.TensorProto.UNDEFINED
-    graph = onnx.shape_inference.infer_shapes(proto).graph
-    for output, inferred, own in zip(proto.graph.output, graph.output, stated, strict=True):
-        output.type.tensor_type.elem_type = inferred.type.tensor_type.elem_type or own
 
 
 def _write_doubles(node: onnx.NodeProto, attributes: Mapping[str, Any], values: Any) -> None:

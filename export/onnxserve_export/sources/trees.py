@@ -34,7 +34,7 @@ FLAT = ("SGDOneClassSVM",)  # the converter's graph gives one value a row in the
 class TreeSource(SourceModel):
     """Takes one tensor, shape (rows, columns), or one for each column.
 
-    It gives `scores` (rows, classes) or `values` (rows, targets).
+    It gives `scores` (rows, classes) or `values` (rows, targets); a column of that name adds `_out` to it.
     """
 
     inputs: tuple[InputSpec, ...] = ()
@@ -57,8 +57,9 @@ class TreeSource(SourceModel):
     def answer(self, arrays: Arrays) -> Arrays:
         """Return `scores` or `values` for one batch."""
         output = np.asarray(self._predict(table_of(self.model, arrays)))
-        name = SCORES if is_classifier(self.model, self.name) else VALUES
-        if name == SCORES and output.ndim == 1:  # the probability of the second of two classes
+        has_scores = is_classifier(self.model, self.name)
+        name = free_name(SCORES if has_scores else VALUES, arrays)
+        if has_scores and output.ndim == 1:  # the probability of the second of two classes
             output = np.stack([1 - output, output], axis=1)
         return {name: output.reshape(len(output), -1)} if output.ndim < 3 else {name: output}
 
@@ -90,6 +91,8 @@ class TreeSource(SourceModel):
             ) from error
         last = proto.graph.output[-1].name  # scores stand behind the label
         keep_outputs(proto.graph, [last])
+        if last != name:
+            rename(proto.graph, name, f"{name}_inner")
         rename(proto.graph, last, name)
         if type(steps_of(self.model)[-1]).__name__ in FLAT:
             make_column(proto.graph, name)
@@ -101,6 +104,13 @@ class TreeSource(SourceModel):
             for tensor, array in example.items()
             for axis_range in (Range(tensor, 0, 0, None), Range(tensor, 1, array.shape[1], array.shape[1]))
         ]
+
+
+def free_name(name: str, arrays: Arrays) -> str:
+    """Return a name of an output that no column has."""
+    while name in arrays:
+        name += "_out"
+    return name
 
 
 def kind_of(array: Array) -> str:

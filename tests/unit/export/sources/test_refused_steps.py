@@ -179,3 +179,25 @@ def test_a_search_within_a_model_answers_as_its_best_model():
     model = make_pipeline(estimator("preprocessing", "StandardScaler"), inner).fit(TABLE, CLASSES)
     check_graph(model)
     assert model[-1] is not model[-1].best_estimator_  # the user's own model stays as it was
+
+
+def test_trees_that_split_by_categories_are_refused_by_name():
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    table = np.random.default_rng(0).integers(0, 4, (60, 2)).astype(float)
+    trees = ensemble.HistGradientBoostingRegressor(max_iter=2, categorical_features=[1])
+    for model in (trees, ensemble.VotingRegressor([("trees", trees)])):
+        with pytest.raises(DefinitionError, match="HistGradientBoostingRegressor splits by categories") as no:
+            TreeSource(model.fit(table, table[:, 0]))
+        assert "OrdinalEncoder" in no.value.fix
+
+
+def test_categories_of_a_frame_behind_other_steps_are_refused_by_name():
+    pd, compose, pipeline, lightgbm = (
+        pytest.importorskip(name) for name in ("pandas", "sklearn.compose", "sklearn.pipeline", "lightgbm")
+    )
+    frame = pd.DataFrame({"town": pd.Categorical(["Bern", "Chur"] * 30), "age": np.arange(60.0)})
+    kept = compose.ColumnTransformer([("kept", "passthrough", ["town", "age"])]).set_output(transform="pandas")
+    booster = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=1)
+    with pytest.raises(DefinitionError, match="LGBMRegressor was fitted to categories of a data frame behind"):
+        TreeSource(pipeline.make_pipeline(kept, booster).fit(frame, frame["age"]))
+    assert TreeSource(booster.fit(frame, frame["age"])).name == "lightgbm"

@@ -4,7 +4,6 @@ import importlib
 import pickle
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -140,17 +139,6 @@ def test_a_handler_that_gives_no_table_is_told():
     model = TreeSource(fitted(*MODELS["logistic"]))
     with pytest.raises(DefinitionError, match=r"one tensor \(rows, columns\), the handler gives image \(1, 3, 2, 2\)"):
         model.run({"image": np.zeros((1, 3, 2, 2), np.float32)})
-
-
-def test_trees_that_split_by_categories_are_refused_by_name():
-    warnings.simplefilter("ignore")
-    cls = sklearn_ensemble.HistGradientBoostingRegressor
-    model = TreeSource(cls(max_iter=2, categorical_features=[3]).fit(np.abs(TABLE).round(), VALUES))
-    with pytest.raises(Exception, match="split by categories"):
-        model.graph({"features": ROWS["features"][:3]}, {})
-    vote = sklearn_ensemble.VotingRegressor([("trees", cls(max_iter=2, categorical_features=[3]))])
-    with pytest.raises(Exception, match="split by categories"):
-        TreeSource(vote.fit(np.abs(TABLE).round(), VALUES)).graph({"features": ROWS["features"][:3]}, {})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -12,7 +12,7 @@ def graph_of(*nodes: onnx.NodeProto) -> onnx.ModelProto:
     """A graph of a table in float64 with a constant in float32."""
     table = helper.make_tensor_value_info("table", TensorProto.DOUBLE, [None, 2])
     output = helper.make_tensor_value_info("output", TensorProto.DOUBLE, None)
-    constant = onnx.numpy_helper.from_array(np.float32([[1, 2]]), "constant")
+    constant = onnx.numpy_helper.from_array(np.array([[1, 2]], np.float32), "constant")
     graph = helper.make_graph([*nodes], "g", [table], [output], [constant])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
