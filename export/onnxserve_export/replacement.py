@@ -36,7 +36,7 @@ def check_free(
         raise ArchiveError(
             f"{name} {version} exists, which clients may have been answered by",
             where=str(path),
-            fix=f"{remedy.format(free)}; or pass --replace, which puts the new archive in its place",
+            fix=f"{remedy.format(free)}; or pass --replace (in Python, replace=True), which puts the new one there",
         )
 
 

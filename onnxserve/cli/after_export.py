@@ -13,7 +13,7 @@ from onnxserve.supervisor.readiness import Version
 from onnxserve.supervisor.store import stored_archives
 from onnxserve.torchserve import Settings, stores_of
 
-from .credentials import credentials, takes_tokens_alone
+from .credentials import credentials
 from .first_request import GoldenRequest, has_several, request_command, request_data, state_flag
 from .gateway import config_of
 from .predict import golden_body
@@ -53,8 +53,8 @@ def serve_command(archive: Path, settings: Settings, features: Path | None) -> s
 
 
 def ask_command(settings: Settings, config: GatewayConfig, request: GoldenRequest, versions: set[Version]) -> str:
-    """Return the command that sends a golden row; curl's where `onnxserve predict` lacks what the gateway demands."""
-    if config.tls.certificate or takes_tokens_alone(config.auth):
+    """Return the command that sends a golden row: with TLS curl's, since it takes the gateway's own certificate."""
+    if config.tls.certificate:
         return request_command(settings, config, request, versions)
     words = ["onnxserve predict", request.model, shlex.quote(request_data(settings, request))]
     return " ".join([*words, *(["--version", request.version] if has_several(request.model, versions) else [])])

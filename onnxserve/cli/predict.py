@@ -18,7 +18,7 @@ from onnxserve.errors import OnnxserveError, ServerError
 from .console import AsJson, out, show
 from .gateway import config_of
 from .groups import root
-from .server import Ca, Config, GatewayFile, Key, State, Url, settings_from
+from .server import Ca, Config, GatewayFile, Key, State, Token, Url, settings_from
 
 ANSWER_S = 60.0
 NO_ANSWER = (
@@ -117,6 +117,7 @@ def predict(  # noqa: PLR0913 - each is a flag
     version: Annotated[str, typer.Option(help="The version, such as 1.1.0; default: the gateway chooses.")] = "",
     url: Url = "",
     key: Key = "",
+    token: Token = "",
     ca: Ca = "",
     gateway_file: GatewayFile = None,
     config: Config = None,
@@ -135,7 +136,8 @@ def predict(  # noqa: PLR0913 - each is a flag
     settings = settings_from(config=config, inference_port=inference_port, gateway_file=gateway_file, state=state)
     direct = direct or bool(inference_port)
     address = settings.inference if direct else parse_address(url or config_of(settings).url)
-    answer = ask_row(address, model, row, {"x-api-key": key} if key else {}, version, ca=ca)
+    bearer = {"authorization": f"Bearer {token}"} if token else {}
+    answer = ask_row(address, model, row, {"x-api-key": key} if key else bearer, version, ca=ca)
 
     def human() -> None:
         if "predictions" not in answer:

@@ -30,6 +30,9 @@ ManagementPort = Annotated[
 MetricsPort = Annotated[int | None, typer.Option(help="TCP port of TorchServe's metrics API; default: a unix socket.")]
 Url = Annotated[str, typer.Option(help="URL of the server; default: the gateway of gateway.toml.")]
 Key = Annotated[str, typer.Option(envvar="ONNXSERVE_KEY", help="The API key, for a gateway that demands one.")]
+Token = Annotated[
+    str, typer.Option(envvar="ONNXSERVE_TOKEN", help="A token (JWT), for a gateway that demands one of its issuer.")
+]
 Ca = Annotated[str, typer.Option(help="The CA certificate (PEM) of the server; default: the public ones.")]
 
 

@@ -67,6 +67,10 @@ VARIABLES = [
         "The API key for a gateway that demands one.",
     ),
     Entry(
+        *("`onnxserve predict`", "ONNXSERVE_TOKEN", "text", "", "none"),
+        "The token (JWT) for a gateway that demands one of its issuer.",
+    ),
+    Entry(
         *("`onnxserve export`", "ONNXSERVE_CACHE", "path", "", "`XDG_CACHE_HOME/onnxserve`"),
         "Folder of downloads.",
     ),

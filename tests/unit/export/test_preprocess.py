@@ -58,14 +58,14 @@ def preprocessed(definition: Path, folder: Path, most: float) -> tuple[ExportSta
 
 
 def test_generated_rows_on_which_the_source_fails_are_left_out_beside_real_ones(definition, tmp_path):
-    state, said = preprocessed(definition, tmp_path, 2)  # no row of the definition is larger
+    state, output = preprocessed(definition, tmp_path, 2)  # no row of the definition is larger
     assert len(state.groups.generated) == 0
     assert len(state.groups.certify) > 0
-    assert "torch fails on rows generated within the signature, so only yours are compared" in said
-    assert "nothing proves: ValueError: a number is too large\n" in f"{said}\n"
+    assert "torch fails on rows generated within the signature, so only yours are compared" in output
+    assert "nothing proves: ValueError: a number is too large\n" in f"{output}\n"
 
 
 def test_generated_rows_that_the_source_answers_stay_beside_real_ones(definition, tmp_path):
-    state, said = preprocessed(definition, tmp_path, 1e9)
+    state, output = preprocessed(definition, tmp_path, 1e9)
     assert len(state.groups.generated) == math.ceil(GENERATED / state.definition.serve.batch_size)
-    assert "fails on rows" not in said
+    assert "fails on rows" not in output

@@ -57,7 +57,7 @@ def test_a_version_that_exists_is_refused_before_any_work(definition, archive, t
     with pytest.raises(ArchiveError, match=r"circle 1\.0\.0 exists") as caught:
         export_model(definition, store, steps, lambda _: None)
     assert caught.value.where == str(store / archive.name)
-    assert 'set version = "1.0.2" in model.toml; or pass --replace' in caught.value.fix
+    assert 'set version = "1.0.2" in model.toml; or pass --replace (in Python, replace=True)' in caught.value.fix
     assert worked == []
     export_model(definition, store, steps, lambda _: None, options=ExportOptions(replace=True))
     assert len(worked) == 1

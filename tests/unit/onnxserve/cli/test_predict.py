@@ -30,8 +30,8 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering() -> Iterator[Address]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+def answering(handler: type[Answering] = Answering) -> Iterator[Address]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield loopback(server.server_port)
@@ -46,6 +46,28 @@ def test_no_proxy_of_the_environment_gets_the_key(monkeypatch):
     with answering() as address:
         answer = ask(address, "demo", b"[]", {"x-api-key": "geheim"}, timeout_s=10)
     assert answer == {"predictions": [1]}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"key": "osk_1"}, ("osk_1", None)),
+        ({"token": "abc"}, (None, "Bearer abc")),
+        ({"key": "osk_1", "token": "abc"}, ("osk_1", None)),
+        ({}, (None, None)),
+    ],
+)
+def test_a_key_or_a_token_is_sent_as_the_gateway_reads_it(given, sent):
+    received: list[tuple[str | None, str | None]] = []
+
+    class Reading(Answering):
+        def do_POST(self) -> None:
+            received.append((self.headers["x-api-key"], self.headers["authorization"]))
+            super().do_POST()
+
+    with answering(Reading) as address:
+        predict("demo", "[]", url=address.url, as_json=True, **given)
+    assert received == [sent]
 
 
 @pytest.mark.parametrize(("body", "shown"), [(b'{"y": 2}', "{'y': 2}\n"), (b"[1]", "[1]\n"), (b"<html>", "<html>\n")])
