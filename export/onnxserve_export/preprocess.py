@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxserve.archive.offline import axis_limits, least_sizes, part_counts, samples, tensors
 
-from .arrays import Arrays
+from .arrays import Array, Arrays
 from .batch_composition import ALONE, MIXED, batches, random_batches, spread
 from .batches import Batches
 from .early_imports import QUANTISER, importing
@@ -22,6 +22,7 @@ from .step import Step
 from .subset import Subset
 from .variants import INT8, SEARCHED
 
+BATCH = "batch "
 BATCHES = (1, 2, 3, 5, 7)
 FEW = 20  # rows below which generated ones help to check the source
 GENERATED = 64  # rows within the signature, on which fp32 must answer as its source does
@@ -39,8 +40,24 @@ def shape_groups(values: Sequence[Any], largest: int) -> dict[str, list[Any]]:
     """
     ordered = by_size(values)
     sizes = sorted({*BATCHES, largest}) if largest > 1 else [1]
-    long = {f"batch {size}, long rows": ordered[-size:] for size in sizes}
-    return long | {f"batch {size}, short rows": ordered[:size] for size in sizes}
+    long = {f"{BATCH}{size}, long rows": ordered[-size:] for size in sizes}
+    return long | {f"{BATCH}{size}, short rows": ordered[:size] for size in sizes}
+
+
+def first_batches(shapes: Mapping[str, Batches]) -> dict[str, Arrays]:
+    """Return the first batch of each group, of as many rows as its name says.
+
+    Rows that run only with others of their size are repeated: a graph that was traced or checked with one row alone
+    may hold no other number.
+    """
+    firsts = {name: batches.first_batch() for name, batches in shapes.items()}
+    sizes = {name: int(name.removeprefix(BATCH).partition(",")[0]) for name in firsts}
+    return {name: {own: repeated(array, sizes[name]) for own, array in batch.items()} for name, batch in firsts.items()}
+
+
+def repeated(array: Array, rows: int) -> Array:
+    """Return the rows of an array again and again, until there are as many."""
+    return np.take(array, np.arange(rows) % len(array), axis=0)
 
 
 class Layout:

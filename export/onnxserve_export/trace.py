@@ -14,6 +14,7 @@ from .arrays import Arrays, Axes
 from .batches import Batches
 from .export_state import ExportState
 from .graph_file import graph_bytes, save_graph
+from .preprocess import first_batches
 from .records import Range
 from .sources.graph_edit import add_batch_axis
 from .step import Step
@@ -23,8 +24,9 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 def example(shapes: dict[str, Batches]) -> Arrays:
     """Return a batch of 3 rows: tracing with 1 would bake the batch size in. Where rows run alone, it has one row."""
-    by_size = {name.partition(",")[0]: batches for name, batches in shapes.items() if name.endswith("long rows")}
-    return by_size.get("batch 3", by_size["batch 1"]).first_batch()
+    by_size = {name.partition(",")[0]: name for name in shapes if name.endswith("long rows")}
+    name = by_size.get("batch 3", by_size["batch 1"])
+    return first_batches({name: shapes[name]})[name]
 
 
 def check_declared(shapes: dict[str, Batches], axes: Axes) -> None:

@@ -14,6 +14,7 @@ from .arrays import Arrays, Axes
 from .deviation import TOLERANCE
 from .export_state import ExportState
 from .outputs import deviations
+from .preprocess import first_batches
 from .records import Parity
 from .run import GraphCrashed, run_graph
 from .step import Step
@@ -33,7 +34,7 @@ def stretch(arrays: Arrays, axes: Axes, limits: Mapping[str, int]) -> Arrays:
 
 def all_shapes(state: ExportState) -> dict[str, Arrays]:
     """Return batches of every size with real rows; where lengths are free, also of the longest that is allowed."""
-    shapes = {name: batches.first_batch() for name, batches in state.groups.shapes.items()}
+    shapes = first_batches(state.groups.shapes)
     if state.axes:
         long = {name: group for name, group in shapes.items() if name.endswith("long rows")}
         shapes |= {f"{name}, stretched": stretch(group, state.axes, state.limits) for name, group in long.items()}

@@ -110,24 +110,25 @@ def reversed_subtraction(subtrahend: Any, number: float, alpha: float = 1) -> An
 def flat_outputs(module: torch.nn.Module, names: Sequence[str]) -> Iterator[None]:
     """Let `forward` return the tensors `names` as a tuple meanwhile, since torch.export knows few other types.
 
-    A wrapping module would change the paths of inner modules, after which nodes are named.
+    A wrapping module would change the paths of inner modules, after which nodes are named. The module gets a class of
+    its own: torch's strict trace, which follows Python where the usual one can't, reads no function that holds one.
     """
     if list(names) == [ALONE]:
         yield
         return
-    forward, own = module.forward, vars(module).get("forward")
+    cls, own = type(module), vars(module).pop("forward", None)
+    forward = cls.forward if own is None else (lambda _, *arguments, **named: own(*arguments, **named))
 
-    @functools.wraps(forward)
-    def flat(*arguments: Any, **named: Any) -> tuple[torch.Tensor, ...]:
-        return tuple(named_tensors(forward(*arguments, **named), names).values())
+    @functools.wraps(own or cls.forward)
+    def flat(self: torch.nn.Module, *arguments: Any, **named: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(named_tensors(forward(self, *arguments, **named), names).values())
 
-    module.forward = flat
+    module.__class__ = type(cls.__name__, (cls,), {"forward": flat})
     try:
         yield
     finally:
-        if own is None:
-            del module.forward
-        else:
+        module.__class__ = cls
+        if own is not None:
             module.forward = own
 
 

@@ -113,4 +113,4 @@ class Frame(msgspec.Struct, frozen=True):
         """
         rows = (np.arange(self.height) + 0.5 - self.top) / self.y_scale * (height / self.graph_height)
         columns = (np.arange(self.width) + 0.5 - self.left) / self.x_scale * (width / self.graph_width)
-        return rows, columns
+        return np.asarray(rows, np.float64), np.asarray(columns, np.float64)

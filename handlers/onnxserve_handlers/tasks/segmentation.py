@@ -215,9 +215,9 @@ class Segmentation(TaskHooks):
 
     def _graph_frame(self, planes: Array) -> Frame:
         """Return the frame of a picture of the graph's own size: its input's, or the output's for no picture."""
-        height, width = (getattr(self.signature.input, side, None) for side in ("height", "width"))
-        size = (width, height) if width and height else planes.shape[:0:-1]
-        return Frame(*size, *size, 1.0, 1.0)
+        rows = self.signature.input
+        height, width = getattr(rows, "height", planes.shape[1]), getattr(rows, "width", planes.shape[2])
+        return Frame(width, height, width, height, 1.0, 1.0)
 
     def _planes(self, output: Array) -> Array:
         """Return numbers of which the largest decides, shape (labels, height, width)."""

@@ -101,9 +101,9 @@ def in_picture(numbers: Callable[[Array, Array], Array], size: tuple[int, ...], 
     return mask
 
 
-def nearest(mask: Array, rows: Array, columns: Array) -> Array:
+def nearest(mask: Array, rows: Array, columns: Array) -> npt.NDArray[np.uint8]:
     """Return the number of the pixel of a mask in which each place lies, shape (rows, columns)."""
-    return np.asarray(mask[rows.astype(np.intp)][:, columns.astype(np.intp)])
+    return np.asarray(mask[rows.astype(np.intp)][:, columns.astype(np.intp)], np.uint8)
 
 
 def largest_between(planes: Array, rows: Array, columns: Array) -> npt.NDArray[np.uint8]:
@@ -120,7 +120,7 @@ def largest_between(planes: Array, rows: Array, columns: Array) -> npt.NDArray[n
     top, down = _centres_before(rows, height)
     left, right_share = _centres_before(columns, width)
     right = np.minimum(left + 1, width - 1)
-    mixed, mask = _mixed_cells(largest), largest[top][:, left]
+    mixed, mask = _mixed_cells(largest), nearest(largest, top, left)
     step = max(1, BLOCK // count)
     for row in np.flatnonzero(mixed.any(axis=1)):
         places = np.flatnonzero(mixed[row, left])

@@ -9,8 +9,9 @@ from onnx import TensorProto, helper
 
 from onnxserve.errors import CheckFailed
 from onnxserve_export.batches import write_batches
+from onnxserve_export.preprocess import first_batches
 from onnxserve_export.records import Range
-from onnxserve_export.trace import check_declared, check_ranges, name_axes, name_unnamed
+from onnxserve_export.trace import check_declared, check_ranges, example, name_axes, name_unnamed
 from tests.helpers.graphs import graph_of
 
 FIX = "free the axis"
@@ -39,6 +40,15 @@ def test_an_axis_that_varies_though_the_handler_declares_it_fixed_is_named(tmp_p
         check_declared(shapes, {})
     assert 'dynamic_axes = {"ids": {1: "length"}}' in caught.value.fix
     check_declared(shapes, {"ids": {1: "sequence"}})
+
+
+def test_rows_that_may_not_be_padded_are_traced_and_checked_in_whole_batches(tmp_path):
+    rows = [{"audio": np.full((1, size), float(size))} for size in (5, 6, 7)]  # each runs alone: none has its size
+    names = ("batch 1, long rows", "batch 3, long rows", "batch 5, short rows")
+    shapes = {name: write_batches(rows, tmp_path / f"{number}.npz") for number, name in enumerate(names)}
+    np.testing.assert_array_equal(example(shapes)["audio"], np.full((3, 5), 5.0))
+    assert [batch["audio"].shape for batch in first_batches(shapes).values()] == [(1, 5), (3, 5), (5, 5)]
+    assert example({names[0]: shapes[names[0]]})["audio"].shape == (1, 5)
 
 
 def test_nodes_without_a_name_or_with_that_of_another_get_one():

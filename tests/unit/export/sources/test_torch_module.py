@@ -81,6 +81,37 @@ def test_a_number_less_a_tensor_of_integers_has_the_type_that_torch_gives_it(tmp
     check_graph(model, tokens(3, 5), SEQUENCE, [tokens(1, 9), tokens(4, 2)], tmp_path)
 
 
+class Counting(torch.nn.Module):
+    """Reads its batch's size as Python does, which only torch's strict trace leaves free, and fills a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = torch.nn.Parameter(torch.ones(1, 4))
+
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        start = self.start.tile([len(features), 1])
+        sizes = torch.empty(2, dtype=torch.long)
+        sizes[0], sizes[1] = features.shape[1], 3
+        limit = torch.where(features > 0, features, torch.tensor(torch.finfo(features.dtype).max))
+        return {"other": start, "logits": start * sizes.prod() + limit.clamp(max=5.0)}
+
+
+class Whole(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Counting()
+
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        return dict(self.model(features))
+
+
+def test_a_module_that_asks_for_the_length_of_its_batch_has_a_free_one(tmp_path):
+    rows = [{"features": np.random.default_rng(size).normal(size=(size, 4)).astype(np.float32)} for size in (1, 2, 5)]
+    model = TorchModule(Whole(), ["logits"])
+    check_graph(model, rows[1], {}, rows, tmp_path)
+    assert type(model.module) is Whole
+
+
 class Recurrent(torch.nn.Module):
     def __init__(
         self, kind: type[torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN], *, batch_first: bool = True, **options: Any
