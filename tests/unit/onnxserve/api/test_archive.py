@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -120,15 +119,16 @@ def test_what_is_no_archive_is_refused(tmp_path):
         onnxserve.Archive(tmp_path / "text.mar")
 
 
-def test_nothing_of_an_archive_runs_that_is_not_what_it_records(archive, tmp_path):
+def test_nothing_of_an_archive_runs_that_is_not_what_it_records(archive, tmp_path, monkeypatch):
     content = archive.read_bytes()
     at = content.index(b"class Service(")
     path = tmp_path / "changed.mar"
     path.write_bytes(content[:at] + b"class Service[" + content[at + 14 :])
-    before = set(Path(tempfile.gettempdir()).glob("onnxserve-*"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     with pytest.raises(ArchiveError, match="damaged"):
         onnxserve.Archive(path).predict([[0.0, 0.0]])
-    assert set(Path(tempfile.gettempdir()).glob("onnxserve-*")) == before
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_its_report_lies_beside_it(circle, tmp_path):
