@@ -34,6 +34,12 @@ def unrolled(module: torch.nn.Module) -> list[str]:
     ]
 
 
+def projected(module: torch.nn.Module) -> list[str]:
+    """Return the paths of LSTM modules with a projection, which the LSTM of ONNX has none of."""
+    parts = module.named_modules()
+    return [path or "the module itself" for path, part in parts if isinstance(part, torch.nn.LSTM) and part.proj_size]
+
+
 @contextlib.contextmanager
 def as_operators() -> Iterator[None]:
     """Let LSTM and GRU modules call our operators meanwhile."""

@@ -15,7 +15,7 @@ from onnxserve_export.arrays import Arrays, Axes
 from onnxserve_export.divergence import first_divergence
 from onnxserve_export.records import Range
 
-from .recurrent import as_operators, unrolled
+from .recurrent import as_operators, projected, unrolled
 from .source import InputSpec, match_inputs
 from .torch_graph import export_graph
 from .torch_source import TorchSource
@@ -42,6 +42,9 @@ class TorchModule(TorchSource):
     def graph(self, example: Arrays, axes: Axes) -> tuple[onnx.ModelProto, list[Range]]:
         """Trace the module; nodes are named after its inner modules."""
         names = self.output_names(example, self.outputs)
+        if paths := projected(self.module):
+            what = f"{', '.join(paths)} has a proj_size, which an LSTM of ONNX has none of"
+            raise CheckFailed("trace", what, "a graph", fix="project its outputs by a torch.nn.Linear behind it")
         try:
             matched, free_batch = match_inputs(self, example), not self.runs_alone
             with as_operators():

@@ -151,6 +151,12 @@ def test_a_recurrent_module_that_is_written_out_step_by_step_is_refused_by_its_n
     assert "cells (RNN)" in caught.value.fix
 
 
+def test_an_lstm_with_a_projection_is_refused_by_its_name():
+    with pytest.raises(CheckFailed, match="cells has a proj_size") as caught:
+        TorchModule(Recurrent(torch.nn.LSTM, proj_size=2)).graph(series(3, 5), {"series": {1: "time"}})
+    assert "torch.nn.Linear behind it" in caught.value.fix
+
+
 class Steps(torch.nn.Module):
     """A cell that a loop calls for each time step."""
 
