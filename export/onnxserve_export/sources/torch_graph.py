@@ -91,7 +91,7 @@ def silence() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def reversed_subtraction(subtrahend: Any, number: float, alpha: float = 1) -> Any:
+def reversed_subtraction(subtrahend: Any, number: Any, alpha: Any = 1) -> Any:
     """Return the nodes of `number - alpha * subtrahend`; torch 2.13 can't export `1.0 - mask` where masks are integers.
 
     An integer tensor beside a float becomes torch's default float, as torch promotes them:
@@ -117,7 +117,7 @@ def flat_outputs(module: torch.nn.Module, names: Sequence[str]) -> Iterator[None
         yield
         return
     cls, own = type(module), vars(module).pop("forward", None)
-    forward = cls.forward if own is None else (lambda _, *arguments, **named: own(*arguments, **named))
+    forward: Any = cls.forward if own is None else (lambda _, *arguments, **named: own(*arguments, **named))
 
     @functools.wraps(own or cls.forward)
     def flat(self: torch.nn.Module, *arguments: Any, **named: Any) -> tuple[torch.Tensor, ...]:

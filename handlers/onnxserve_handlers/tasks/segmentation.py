@@ -215,7 +215,7 @@ class Segmentation(TaskHooks):
 
     def _graph_frame(self, planes: Array) -> Frame:
         """Return the frame of a picture of the graph's own size: its input's, or the output's for no picture."""
-        rows = self.signature.input
+        rows: Any = self.signature.input
         height, width = getattr(rows, "height", planes.shape[1]), getattr(rows, "width", planes.shape[2])
         return Frame(width, height, width, height, 1.0, 1.0)
 

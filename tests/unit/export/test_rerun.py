@@ -19,6 +19,7 @@ from onnxserve_export.archived_hooks import archived_task
 from onnxserve_export.export import export_model
 from onnxserve_export.rerun import rerun
 from onnxserve_export.steps import STEPS
+from onnxserve_handlers.inputs.image import ImageOptions
 from onnxserve_handlers.signature import InputOptions
 from tests.helpers.forged_proof import forged_proof
 
@@ -134,7 +135,7 @@ def test_hooks_of_the_repeated_proof_know_the_options_of_the_rows(tmp_path):
     rows = {"kind": "image", "height": 4, "width": 6}
     signature = {"input": rows, "output": {"task": "segmentation", "labels": ["a", "b"]}}
     with archived_task(tmp_path, signature) as hooks:
-        assert (hooks.signature.input.height, hooks.signature.input.width) == (4, 6)
+        assert hooks.signature.input == ImageOptions(height=4, width=6)
     with archived_task(tmp_path, {**signature, "input": {**rows, "former": 1}}) as hooks:
         assert hooks.signature.input == InputOptions()
 
