@@ -74,7 +74,7 @@ def has_odd_classes(part: Any) -> bool:
     Their names aren't of the graph, which gives scores.
     """
     classes = vars(part).get("classes_") if hasattr(part, "__dict__") else None
-    return isinstance(classes, np.ndarray) and classes.dtype.kind in "bui" and classes.dtype != np.int64
+    return isinstance(classes, np.ndarray) and classes.dtype.kind in ("b", "i", "u") and classes.dtype != np.int64
 
 
 def is_sparse(part: Any) -> bool:
