@@ -44,7 +44,7 @@ class TorchModule(TorchSource):
         names = self.output_names(example, self.outputs)
         if paths := projected(self.module):
             what = f"{', '.join(paths)} has a proj_size, which an LSTM of ONNX has none of"
-            raise CheckFailed("trace", what, "a graph", fix="project its outputs by a torch.nn.Linear behind it")
+            raise CheckFailed("trace", what, "a graph", fix="train one without it, with a torch.nn.Linear behind it")
         try:
             matched, free_batch = match_inputs(self, example), not self.runs_alone
             with as_operators():

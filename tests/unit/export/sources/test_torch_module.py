@@ -151,6 +151,7 @@ def test_a_recurrent_module_that_is_written_out_step_by_step_is_refused_by_its_n
     assert "cells (RNN)" in caught.value.fix
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 def test_an_lstm_with_a_projection_is_refused_by_its_name():
     with pytest.raises(CheckFailed, match="cells has a proj_size") as caught:
         TorchModule(Recurrent(torch.nn.LSTM, proj_size=2)).graph(series(3, 5), {"series": {1: "time"}})
