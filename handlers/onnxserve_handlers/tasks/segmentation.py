@@ -216,8 +216,7 @@ class Segmentation(TaskHooks):
     def _graph_frame(self, planes: Array) -> Frame:
         """Return the frame of a picture of the graph's own size: its input's, or the output's for no picture."""
         rows: Any = self.signature.input
-        height: int = getattr(rows, "height", planes.shape[1])
-        width: int = getattr(rows, "width", planes.shape[2])
+        height, width = (rows.height, rows.width) if hasattr(rows, "height") else planes.shape[1:]
         return Frame(width, height, width, height, 1.0, 1.0)
 
     def _planes(self, output: Array) -> Array:
