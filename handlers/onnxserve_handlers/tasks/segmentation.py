@@ -215,8 +215,8 @@ class Segmentation(TaskHooks):
 
     def _graph_frame(self, planes: Array) -> Frame:
         """Return the frame of a picture of the graph's own size: its input's, or the output's for no picture."""
-        rows: Any = self.signature.input
-        height, width = getattr(rows, "height", planes.shape[1]), getattr(rows, "width", planes.shape[2])
+        rows, own = self.signature.input, (int(planes.shape[1]), int(planes.shape[2]))
+        height, width = getattr(rows, "height", own[0]), getattr(rows, "width", own[1])
         return Frame(width, height, width, height, 1.0, 1.0)
 
     def _planes(self, output: Array) -> Array:
