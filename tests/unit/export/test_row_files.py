@@ -21,7 +21,6 @@ from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
-from onnxserve_handlers.registry import task as task_class
 from onnxserve_handlers.tasks import OutputOptions
 
 
