@@ -66,14 +66,14 @@ def served_versions(config: Message) -> frozenset[int]:
     return frozenset(map(int, specific.get("versions", ()))) if isinstance(specific, dict) else frozenset()
 
 
-def _version_file(folder: Path, name: str, served: frozenset[int]) -> Path:
+def _version_file(folder: Path, name: str, listed: frozenset[int]) -> Path:
     numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
     existing = [
-        path for number in numbers if number in (served or numbers) and (path := folder / str(number) / name).exists()
+        path for number in numbers if number in (listed or numbers) and (path := folder / str(number) / name).exists()
     ]
     if not existing:
-        of = f" of {', '.join(map(str, sorted(served)))}, which version_policy lists," if served else " of it"
-        put = f"put it into {folder.name}/{max(served, default=1)}"
+        of = f" of {', '.join(map(str, sorted(listed)))}, which version_policy lists," if listed else " of it"
+        put = f"put it into {folder.name}/{max(listed, default=1)}"
         raise DefinitionError(f"no version{of} has {name}", where=str(folder), fix=put)
     return existing[-1]
 
