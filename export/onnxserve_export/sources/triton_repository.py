@@ -60,10 +60,18 @@ def _backend_by_file(folder: Path) -> str:
 
 
 def served_versions(config: Message) -> frozenset[int]:
-    """Return the versions that `version_policy` lists; empty where the latest or all are served."""
+    """Return the versions that `version_policy` lists; empty where the latest or all are served.
+
+    DefinitionError for one that is no whole number.
+    """
     policy = first(config, "version_policy")
     specific = first(policy, "specific") if isinstance(policy, dict) else None
-    return frozenset(map(int, specific.get("versions", ()))) if isinstance(specific, dict) else frozenset()
+    versions = specific.get("versions", []) if isinstance(specific, dict) else []
+    for version in versions:
+        if not isinstance(version, int):
+            what, fix = f"version_policy lists {version!r}", "list whole numbers, as versions: [1, 2]"
+            raise DefinitionError(what, where=CONFIG, fix=fix)
+    return frozenset(versions)
 
 
 def _version_file(folder: Path, name: str, listed: frozenset[int]) -> Path:

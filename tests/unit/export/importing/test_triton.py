@@ -91,6 +91,7 @@ def test_of_several_models_one_is_to_be_named(tmp_path):
     [
         ("labels.txt", "../secret.txt", r"label_filename is '\.\./secret\.txt', the name of a file"),
         ("max_batch_size: 8", 'default_model_filename: "../../x.onnx"', "default_model_filename is"),
+        ("max_batch_size: 8", 'version_policy { specific { versions: "1" } }', "version_policy lists '1'"),
         ("max_batch_size: 8", 'max_batch_size: "8"', "max_batch_size is '8', a whole number"),
         ("dims: [ 3 ]", 'dims: [ "3" ]', "dims of input x are"),
         ("dynamic_batching { max_queue_delay_microseconds: 2500 }", "dynamic_batching: true", "dynamic_batching is"),
