@@ -17,6 +17,8 @@ from onnxserve.errors import BatchError
 
 from .cells import row_of
 
+NO_TIMES = (OverflowError, KeyError)  # of Arrow's times beyond the year 9999, and in a time zone that isn't known
+
 
 def names(schema: pa.Schema, url: str) -> dict[str, str]:
     """Return the type of each column: `number`, `text`, `bytes`, or Arrow's own name; BatchError for a name twice."""
@@ -112,16 +114,16 @@ def column_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
         column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
     try:
         values: list[Any] = column.to_pylist()
-    except OverflowError:
+    except NO_TIMES:
         return [_value_of(scalar) for scalar in column]
     return values
 
 
 def _value_of(scalar: pa.Scalar) -> Any:
-    """Return a value; a date beyond the year 9999 is a text, which the handler refuses."""
+    """Return a value; a time that Python can't have is a text, which the handler refuses."""
     try:
         return scalar.as_py()
-    except OverflowError:
+    except NO_TIMES:
         return f"{scalar.value} {scalar.type}"
 
 

@@ -13,6 +13,7 @@ import pytest
 from onnxserve.batch.part import Selection
 from onnxserve.batch.plan import select_columns
 from onnxserve.batch.readers.cells import cell
+from onnxserve.batch.readers.typed import column_values
 from onnxserve.batch.sources import find_sources
 from onnxserve.errors import BatchError
 
@@ -76,6 +77,11 @@ def test_times_that_python_does_not_have_are_cells_all_the_same(tmp_path, unit, 
     [chunk] = chunks(source, selection)
     assert [row["joined"] for row in chunk.values or ()] == ["1970-01-01T00:00:00", expected, None]
     assert "joined" in json.loads(chunk.raw(1)), "what a bad row's record quotes"
+
+
+def test_times_of_an_unknown_zone_are_cells_that_no_handler_takes_for_times():
+    times = pa.array([0, None], pa.timestamp("s", "Mars/Phobos"))
+    assert column_values(times) == ["0 timestamp[s, tz=Mars/Phobos]", None]
 
 
 def written(folder, suffix: str):
