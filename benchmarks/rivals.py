@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import frameworks, subject, torchserve
+from . import frameworks, infinity, subject, torchserve
 from .prepare import FP32, Bench, bodies, v2_bodies
 from .process import Running
 from .triton import triton
@@ -39,7 +39,8 @@ class Server:
 def servers(model: str) -> list[Server]:
     """Return all servers for a model."""
     small = [] if model == "segment" else _with_their_graph()  # its archive's graph is the fp32 graph
-    return [*_onnxserve(model), *_rivals(), *small, *_torchserve(model)]
+    texts = _of_texts() if model == "sentiment" else []
+    return [*_onnxserve(model), *_rivals(), *texts, *small, *_torchserve(model)]
 
 
 def _onnxserve(model: str) -> list[Server]:
@@ -103,6 +104,19 @@ def _fastapi() -> list[Server]:
     return [Server(name, f"FastAPI, {words}", UVICORN, starter, environment=name) for name, words, starter in ways]
 
 
+def _of_texts() -> list[Server]:
+    """Return the server for texts alone with the archive's graph and with the fp32 graph."""
+    setup = "one process, batches of up to 32 whose rows run alone, onnxruntime on all cores"
+    ways = [
+        ("infinity", "Infinity", setup, infinity.infinity),
+        ("infinity-fp32", "Infinity, fp32 graph", "as Infinity", infinity.infinity_fp32),
+    ]
+    return [
+        Server(name, title, words, starter, infinity.PATH, bodies=infinity.text_bodies, environment="infinity")
+        for name, title, words, starter in ways
+    ]
+
+
 def _with_their_graph() -> list[Server]:
     """Return rivals with the fp32 graph, which their users would have, instead of the archive's."""
     openvino = frameworks.fastapi("fastapi-openvino", "openvino", FP32)
@@ -139,5 +153,5 @@ LIMITS = {
     "onnxruntime": "limit: onnxruntime in process, no server",
     "nginx": "limit: nginx, empty answer, no model",
 }
-RIVALS = [server.name for server in (*_rivals(), *_with_their_graph(), *_torchserve("segment"))]
+RIVALS = [server.name for server in (*_rivals(), *_of_texts(), *_with_their_graph(), *_torchserve("segment"))]
 TITLES = {server.name: server.title for server in servers("sentiment")} | LIMITS

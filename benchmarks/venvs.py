@@ -19,6 +19,13 @@ REQUIRED = {
     "ray": ["ray[serve]"],
     "mlserver": ["mlserver", "uvloop<0.22"],  # MLServer needs an API that newer versions removed
     "mosec": ["mosec==0.9.8"],
+    # optimum 1 imports neither beside transformers 4.49 nor beside torch 2.13.
+    "infinity": [
+        "infinity-emb[server,optimum]==0.0.78",
+        "optimum[onnxruntime]==2.1.0",
+        "transformers==4.57.6",
+        "torch==2.13.0",
+    ],
     "triton": [REQUIREMENT],  # contains tritonserver
 }
 

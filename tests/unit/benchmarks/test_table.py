@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.measure import Started
+from benchmarks.rivals import servers
 from benchmarks.rounds import Results
 from benchmarks.table import write_page
 from tests.helpers.measurements import measurement
@@ -47,3 +48,10 @@ def test_memory_is_that_of_the_largest_run_by_program(tmp_path):
     starts = [Started("segment", "default", 4.25, 1.0)]
     text = page(tmp_path, Results({}, runs, starts))
     assert "| **onnxserve: default path** | 208 | java 200, nginx 8 | 4.2 |" in text
+
+
+def test_the_set_up_of_every_server_is_on_the_page_also_of_those_that_serve_some_models_only(tmp_path):
+    lines = page(tmp_path, Results({})).splitlines()
+    for model in ("segment", "sentiment", "digits"):
+        for server in servers(model):
+            assert lines.count(f"| {server.title} | {server.setup} |") == 1, server.name
