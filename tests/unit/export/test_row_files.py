@@ -13,26 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.definition import Definition, RowsSection, read_definition
+from onnxserve.definition import Definition, RowsSection
 from onnxserve.errors import DefinitionError
-from onnxserve.scaffold import new_model
 from onnxserve_export.export_state import ExportState
 from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.inputs.table import TableOptions
 from onnxserve_handlers.inputs.table_columns import Column
 from onnxserve_handlers.inputs.text import TextOptions
 from onnxserve_handlers.tasks import OutputOptions
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory) -> Definition:
-    """A table of columns x and y, with the labels `outside` and `inside`."""
-    return read_definition(new_model("table", "circle", tmp_path_factory.mktemp("table")))
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory) -> Definition:
-    return read_definition(new_model("text", "words", tmp_path_factory.mktemp("text")))
 
 
 def rows_of(path: Path, definition: Definition, **section: Any) -> list[tuple[Any, Any]]:

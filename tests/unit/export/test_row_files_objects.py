@@ -5,24 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from onnxserve.definition import Definition, read_definition
 from onnxserve.errors import DefinitionError
-from onnxserve.scaffold import new_model
 from onnxserve_handlers.registry import task as task_class
 from onnxserve_handlers.tasks import OutputOptions
 
 from .test_row_files import rows_of
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory) -> Definition:
-    """A table of columns x and y, with the labels `outside` and `inside`."""
-    return read_definition(new_model("table", "circle", tmp_path_factory.mktemp("table")))
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory) -> Definition:
-    return read_definition(new_model("text", "words", tmp_path_factory.mktemp("text")))
 
 
 def test_a_label_of_json_lines_may_stand_in_any_rows(table, tmp_path):

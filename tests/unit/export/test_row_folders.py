@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import msgspec
 import pytest
 
-from onnxserve.definition import Definition, RowsSection, read_definition
 from onnxserve.errors import DefinitionError
-from onnxserve.scaffold import new_model
-from onnxserve_export.export_state import ExportState
-from onnxserve_export.row_sources import read_rows
 from onnxserve_handlers.registry import task as task_class
 
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory) -> Definition:
-    return read_definition(new_model("text", "words", tmp_path_factory.mktemp("text")))
-
-
-def rows_of(path: Path, definition: Definition) -> list[tuple[Any, Any]]:
-    changed = msgspec.structs.replace(definition, rows=RowsSection(str(path)))
-    state = ExportState(changed, path.parent, path.parent, lambda _: None)
-    state.sources, state.row_files = {}, path
-    return list(read_rows(state))
+from .test_row_files import rows_of
 
 
 def test_images_and_sounds_of_class_folders_have_its_name_as_label(text, tmp_path):
