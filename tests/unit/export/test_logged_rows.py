@@ -10,16 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnxserve.definition import Definition, RowsSection, read_definition
+from onnxserve.definition import Definition, RowsSection
 from onnxserve.errors import DefinitionError
-from onnxserve.scaffold import new_model
 from onnxserve_export.logged_rows import read_logged_rows
 from onnxserve_handlers.telemetry.prediction_log import schema
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory) -> Definition:
-    return read_definition(new_model("table", "circle", tmp_path_factory.mktemp("table")))
 
 
 def logged(log: Path, *rows: dict[str, Any], version: str = "1.0.0") -> None:
